@@ -1,0 +1,260 @@
+"""All I/O passes these Protocols; `testing.py` has a fake of each. Pure.
+
+That one choice buys the fakes, the simulator that stops between any two receipts,
+and the proofs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from signoff.model.action import Action, Answer, Principal, Question
+from signoff.model.decision import Decision, Hold, HoldState, SignOff
+from signoff.model.effect import Understanding
+from signoff.model.receipt import Receipt
+from signoff.model.values import EMPTY, Data
+
+
+class Clock(Protocol):
+    """The time. Never goes back, also not across restarts."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch (UTC)."""
+        ...
+
+
+class World(Protocol):
+    """Read-only answers about the target, each within a time limit."""
+
+    async def ask(self, question: Question, *, fresh: bool = False) -> Answer:
+        """The world's answer. Never raises: an unanswered question says so in its answer.
+
+        `fresh` forbids any cache; it is set whenever a sign-off rests on the answer.
+        """
+        ...
+
+
+class Vault(Protocol):
+    """Captured state: content-addressed, encrypted, kept for a stated time."""
+
+    async def put(self, run: str, content: bytes) -> str:
+        """A reference to the content, durable when this returns.
+
+        Raises `CaptureFailed` when it cannot be kept or the run's budget is spent.
+        """
+        ...
+
+    async def get(self, reference: str) -> bytes:
+        """The content, checked against its address; raises `CaptureFailed` otherwise."""
+        ...
+
+    async def left(self, run: str) -> int:
+        """How many bytes of its capture budget the run has left."""
+        ...
+
+
+@dataclass(frozen=True)
+class Undo:
+    """What is needed to take one executed action back.
+
+    `vault` is the reference of the captured answers (before); `after` the reference of
+    the same questions' answers right after the execution, empty until then. `undone_by`
+    is the action id of the undo that took it back. `state`: `captured`, `executed`,
+    `undone`.
+    """
+
+    action_id: str
+    run: str
+    action: Action
+    vault: str
+    after: str = ""
+    response: Data = EMPTY
+    state: str = "captured"
+    undone_by: str = ""
+    captured_ms: int = 0
+    keep_until_ms: int = 0
+
+
+# What may change in the store together with a receipt, in one transaction.
+
+
+@dataclass(frozen=True)
+class OpenHold:
+    """A new hold. Refused (`StateConflict`) when the run has too many open, or when an
+    open hold for the same run and action digest exists."""
+
+    hold: Hold
+    open_most: int = 5
+
+
+@dataclass(frozen=True)
+class AddSignOff:
+    """One verified sign-off; refused when the human already signed this hold."""
+
+    signoff: SignOff
+
+
+@dataclass(frozen=True)
+class MoveHold:
+    """A move of a hold from one state to another; refused when it is not in `source`."""
+
+    ticket: str
+    source: HoldState
+    target: HoldState
+
+
+@dataclass(frozen=True)
+class StartAction:
+    """The intent, committed before the effect. Refused when the id was started before."""
+
+    action_id: str
+    action: Action
+    principal: Principal
+
+
+@dataclass(frozen=True)
+class FinishAction:
+    """The outcome of a started action: `succeeded`, `failed`, `in_doubt`, `settled`."""
+
+    action_id: str
+    state: str
+
+
+@dataclass(frozen=True)
+class SaveUndo:
+    """A new or changed undo record, by its action id."""
+
+    undo: Undo
+
+
+@dataclass(frozen=True)
+class SetSwitch:
+    """One of Signoff's own settings, by name: `freeze/production`, `halt/run/R-1`,
+    `lowered/<boundary>/<environment>`. Empty content removes it."""
+
+    name: str
+    content: Data
+
+
+Change: TypeAlias = (
+    OpenHold | AddSignOff | MoveHold | StartAction | FinishAction | SaveUndo | SetSwitch
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """Where a receipt stands in the ledger: its index, and the size and root (hex)
+    of the tree after the commit it was part of."""
+
+    index: int
+    size: int
+    root: str
+
+
+class Ledger(Protocol):
+    """The Merkle log and the state that moves with it."""
+
+    async def append(self, receipt: Receipt, *changes: Change) -> Sealed:
+        """Write the receipt and make the changes, all or nothing; durable on return.
+
+        Raises `StateConflict` when a change is refused, `LedgerUnavailable` when
+        nothing can be written.
+        """
+        ...
+
+    def head(self) -> tuple[int, str]:
+        """The committed size and root (hex)."""
+        ...
+
+
+class Holds(Protocol):
+    """Reading holds, sign-offs and switches; writing goes through `Ledger.append`."""
+
+    async def find(self, run: str, action_digest: str) -> Hold | None:
+        """The newest open, approved or recently rejected hold of a run for an action."""
+        ...
+
+    async def get(self, ticket: str) -> Hold | None: ...
+
+    async def signoffs(self, ticket: str) -> tuple[SignOff, ...]: ...
+
+    async def open(self) -> tuple[Hold, ...]:
+        """Every hold that still waits, oldest first."""
+        ...
+
+    async def switches(self) -> Mapping[str, Data]:
+        """All of Signoff's own settings by name."""
+        ...
+
+    async def undo(self, action_id: str) -> Undo | None: ...
+
+    async def undos(self, run: str) -> tuple[Undo, ...]:
+        """Every undo of a run, newest action first."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an execution went. `response` is plain data the surface's restore may need
+    (new ids, version ids); `reply` is the gate's own object, never stored."""
+
+    succeeded: bool
+    error: str = ""
+    response: Data = EMPTY
+    reply: object = field(default=None, compare=False)
+
+
+class Executor(Protocol):
+    """Carries out one step against the target, with the credentials Signoff holds."""
+
+    async def execute(self, action: Action, *, original: bool, until: str) -> Outcome:
+        """Send it, once. `succeeded=False` means the target said no. Raises
+        `ExecutionFailed` when nobody knows whether it happened (cut off, timed out)."""
+        ...
+
+
+class Notifier(Protocol):
+    """Tells people that something waits for them. Never blocks, never raises."""
+
+    async def notify(self, hold: Hold) -> None: ...
+
+
+class Judge(Protocol):
+    """The decision point: pure, given the facts."""
+
+    def decide(
+        self,
+        principal: Principal,
+        understanding: Understanding,
+        facts: Facts,
+    ) -> Decision: ...
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a decision rests on besides the principal and the understanding.
+
+    `approvers` are the verified, distinct humans who signed this very hold, without the
+    requester and the operator. `eligible` are those who still could. `now_ms` is only
+    for messages. Rates are counted by `breaker.py`. `lowered` holds the ids of the
+    boundaries that a two-person change lowered for these resources.
+    """
+
+    approvers: frozenset[str] = frozenset()
+    eligible: frozenset[str] = frozenset()
+    verified: frozenset[str] = frozenset()
+    frozen: frozenset[str] = frozenset()
+    halted: bool = False
+    changes_last_minute: int = 0
+    calls_last_minute: int = 0
+    repeats: int = 0
+    capture_left_bytes: int = 0
+    lowered: frozenset[tuple[str, str]] = frozenset()
+    gate: str = ""
+    level: str = "advisory"
+    human_undo: bool = False
+
+
+Signoffs: TypeAlias = Sequence[SignOff]

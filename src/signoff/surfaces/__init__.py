@@ -1,0 +1,1 @@
+"""Understanding, one folder per surface. None imports another."""

@@ -1,0 +1,86 @@
+"""What a surface is: five functions over values. Pure.
+
+Adding a surface is adding one folder that offers these five and registering nothing:
+`understand.py` finds the folders that lie here.
+
+The functions are asked in rounds. `questions` is called again with the answers it got,
+until it asks nothing new (at most `ROUNDS_MOST` rounds), so a question may depend on an
+answer and still nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from signoff.model.action import Action, Answers, Question
+from signoff.model.effect import Step, Understanding
+from signoff.model.values import EMPTY, Data
+
+ROUNDS_MOST = 6
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """How to take an action back, from what was captured: `steps` in order, in the
+    surface's own language. `residue` says what will not be as it was."""
+
+    steps: tuple[Step, ...]
+    residue: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Captured:
+    """Everything a restore may use: the capture questions with their answers before the
+    act, right after it, and now; and the response of the act."""
+
+    questions: tuple[Question, ...]
+    before: Answers
+    after: Answers
+    now: Answers
+    response: Data = EMPTY
+
+
+@dataclass(frozen=True)
+class Places:
+    """Which environment a resource is in. Built from the configuration, pure.
+
+    A rule maps to an environment when all it names agree: account, region, name
+    pattern (shell wildcard), tag. Tags an agent could write lower nothing: a rule with a
+    tag only counts when `tags_trusted`. The first matching rule wins, and what nobody
+    mapped is `production`.
+    """
+
+    rules: tuple[Mapping[str, str], ...] = ()
+    disposable: frozenset[str] = frozenset()
+    override: str = ""
+    extra: Mapping[str, Data] = field(default_factory=dict)
+
+
+class Surface(Protocol):
+    """The five functions. Each is total: hostile input gives `unknown`, never an exception."""
+
+    def parse(self, given: object, scope: Mapping[str, str]) -> Action:
+        """The action a text or object of the command line contract stands for."""
+        ...
+
+    def questions(self, action: Action, answers: Answers) -> tuple[Question, ...]:
+        """What else must be known of the world to understand the action; () when done."""
+        ...
+
+    def effects(self, action: Action, answers: Answers, places: Places) -> Understanding:
+        """What the action would do, as far as the answers tell; the rest is `unknown`."""
+        ...
+
+    def capture(
+        self, understanding: Understanding, answers: Answers
+    ) -> tuple[Question, ...]:
+        """What to read before the act, so that it can be taken back. Called in rounds
+        like `questions`. The same questions are asked right after the act and before an
+        undo: their answers are the fingerprint by which foreign changes are noticed."""
+        ...
+
+    def restore(self, action: Action, captured: Captured) -> Restoration:
+        """The way back from `now` to `before`."""
+        ...

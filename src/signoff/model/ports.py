@@ -6,7 +6,7 @@ and the proofs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -138,8 +138,46 @@ class SetSwitch:
     content: Data
 
 
+@dataclass(frozen=True)
+class RunKey:
+    """What an agent holds instead of credentials. `key_id` looks like an AWS access key id
+    and names the run; `secret` only ever proves to a gate that the run is speaking.
+
+    `token` is the session token a client must send too, empty when there is none.
+    """
+
+    key_id: str
+    secret: str
+    principal: Principal
+    issued_ms: int
+    expires_ms: int
+    token: str = ""
+
+
+@dataclass(frozen=True)
+class IssueKey:
+    """A new run key; its secret is sealed with the vault key before it is stored."""
+
+    key: RunKey
+
+
+@dataclass(frozen=True)
+class RevokeKey:
+    """A run key that no gate accepts any more."""
+
+    key_id: str
+
+
 Change: TypeAlias = (
-    OpenHold | AddSignOff | MoveHold | StartAction | FinishAction | SaveUndo | SetSwitch
+    OpenHold
+    | AddSignOff
+    | MoveHold
+    | StartAction
+    | FinishAction
+    | SaveUndo
+    | SetSwitch
+    | IssueKey
+    | RevokeKey
 )
 
 
@@ -195,6 +233,14 @@ class Holds(Protocol):
         ...
 
 
+class Keys(Protocol):
+    """Run keys, as the gates look them up."""
+
+    async def key(self, key_id: str) -> RunKey | None:
+        """The key as issued, also when it has expired; None when unknown or revoked."""
+        ...
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How an execution went. `response` is plain data the surface's restore may need
@@ -221,40 +267,38 @@ class Notifier(Protocol):
     async def notify(self, hold: Hold) -> None: ...
 
 
-class Judge(Protocol):
-    """The decision point: pure, given the facts."""
-
-    def decide(
-        self,
-        principal: Principal,
-        understanding: Understanding,
-        facts: Facts,
-    ) -> Decision: ...
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What a decision rests on besides the principal and the understanding.
 
-    `approvers` are the verified, distinct humans who signed this very hold, without the
-    requester and the operator. `eligible` are those who still could. `now_ms` is only
-    for messages. Rates are counted by `breaker.py`. `lowered` holds the ids of the
-    boundaries that a two-person change lowered for these resources.
+    `approvers` are the verified, distinct humans who approved this very hold, never the
+    requester or the operator; `eligible` are those who still could. `lowered` holds
+    (boundary id, environment) pairs that a two-person change lowered. Rates are counted
+    by `breaker.py`, over the run. `undo` marks the taking back of an earlier action by a
+    human who proved who they are (`requester_verified`); `overwrites_newer` says that it
+    would overwrite what someone else wrote since.
     """
 
     approvers: frozenset[str] = frozenset()
     eligible: frozenset[str] = frozenset()
-    verified: frozenset[str] = frozenset()
     frozen: frozenset[str] = frozenset()
     halted: bool = False
-    changes_last_minute: int = 0
     calls_last_minute: int = 0
+    changes_last_minute: int = 0
     repeats: int = 0
-    capture_left_bytes: int = 0
+    capture_left_bytes: int = 1 << 40
     lowered: frozenset[tuple[str, str]] = frozenset()
+    disposable: frozenset[str] = frozenset()
     gate: str = ""
-    level: str = "advisory"
-    human_undo: bool = False
+    undo: bool = False
+    overwrites_newer: bool = False
+    requester_verified: bool = False
+    now_ms: int = 0
 
 
-Signoffs: TypeAlias = Sequence[SignOff]
+class Judge(Protocol):
+    """The decision point: pure, given the facts."""
+
+    def decide(self, principal: Principal, understanding: Understanding, facts: Facts) -> Decision:
+        """Total: any error inside is a `deny` that says so."""
+        ...

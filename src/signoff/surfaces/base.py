@@ -73,9 +73,7 @@ class Surface(Protocol):
         """What the action would do, as far as the answers tell; the rest is `unknown`."""
         ...
 
-    def capture(
-        self, understanding: Understanding, answers: Answers
-    ) -> tuple[Question, ...]:
+    def capture(self, understanding: Understanding, answers: Answers) -> tuple[Question, ...]:
         """What to read before the act, so that it can be taken back. Called in rounds
         like `questions`. The same questions are asked right after the act and before an
         undo: their answers are the fingerprint by which foreign changes are noticed."""

@@ -1,4 +1,4 @@
-"""What a surface is: five functions over values. Pure.
+"""What a surface is: five functions over values, and a fingerprint. Pure.
 
 Adding a surface is adding one folder that offers these five and registering nothing:
 `understand.py` finds the folders that lie here.
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from signoff.model.action import Action, Answers, Question
+from signoff.model.action import Action, Answer, Answers, Question
 from signoff.model.effect import Step, Understanding
 from signoff.model.values import EMPTY, Data
 
@@ -81,4 +81,9 @@ class Surface(Protocol):
 
     def restore(self, action: Action, captured: Captured) -> Restoration:
         """The way back from `now` to `before`."""
+        ...
+
+    def fingerprint(self, question: Question, answer: Answer) -> str:
+        """The same for two answers that differ only in what no undo is about (request
+        ids, item counts, modification times). Equality is how conflicts are noticed."""
         ...

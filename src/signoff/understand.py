@@ -6,9 +6,10 @@ steps with the surface that step is on. What no surface claims is `unknown`.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import signoff.surfaces
@@ -20,6 +21,7 @@ from signoff.surfaces.base import ROUNDS_MOST, Captured, Places, Restoration, Su
 
 COMPOSITE = "signoff"
 QUESTIONS_MOST = 2_000
+AT_ONCE_MOST = 16
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ class Reader:
 
     async def ask_again(self, questions: tuple[Question, ...]) -> Answers:
         """Fresh answers to the same questions: right after an act, or before an undo."""
-        return {q.key: await self._world.ask(q, fresh=True) for q in questions}
+        return await self._answers(questions, fresh=True)
 
     def restore(self, action: Action, captured: Captured) -> Restoration:
         """The way back, by the surface of each step, last step first."""
@@ -182,8 +184,15 @@ class Reader:
                 why = f"more than {QUESTIONS_MOST:,} questions would have to be asked"
                 answers.update({q.key: Answer(unanswered=why) for q in questions})
                 return answers
-            for question in questions:
-                answers[question.key] = await self._world.ask(question, fresh=fresh)
+            answers.update(await self._answers(questions, fresh))
+        return answers
+
+    async def _answers(self, questions: Sequence[Question], fresh: bool) -> Answers:
+        answers: dict[str, Answer] = {}
+        for start in range(0, len(questions), AT_ONCE_MOST):
+            batch = questions[start : start + AT_ONCE_MOST]
+            found = await asyncio.gather(*(self._world.ask(q, fresh=fresh) for q in batch))
+            answers.update({q.key: a for q, a in zip(batch, found, strict=True)})
         return answers
 
 

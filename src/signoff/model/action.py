@@ -107,6 +107,30 @@ class Question:
         scope = dict(self.scope)
         return digest([self.surface, self.name, scope, self.parameters, self.paginate, self.most])
 
+    def as_data(self) -> dict[str, object]:
+        """The question as plain data; `from_data` is its inverse."""
+        return {
+            "surface": self.surface,
+            "name": self.name,
+            "parameters": thaw(self.parameters),
+            "scope": dict(self.scope),
+            "paginate": self.paginate,
+            "most": self.most,
+        }
+
+    @classmethod
+    def from_data(cls, data: Data) -> Question:
+        """The question that `as_data` wrote down."""
+        most = data["most"]
+        return cls(
+            surface=_text(data["surface"]),
+            name=_text(data["name"]),
+            parameters=_mapping(data["parameters"]),
+            scope={k: _text(v) for k, v in _mapping(data["scope"]).items()},
+            paginate=bool(data["paginate"]),
+            most=most if isinstance(most, int) else 0,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

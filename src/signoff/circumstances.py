@@ -1,0 +1,95 @@
+"""What a decision rests on besides the action: who signed, who could, rates, switches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from signoff.breaker import Breaker
+from signoff.chain import Request
+from signoff.model.human import Human
+from signoff.model.ports import Clock, Facts, Holds, Outcome, Vault
+from signoff.model.values import Data
+from signoff.understand import Seen
+
+
+class Circumstances:
+    """Gathers the facts for one decision, and hears what became of it."""
+
+    def __init__(
+        self,
+        holds: Holds,
+        vault: Vault,
+        breaker: Breaker,
+        clock: Clock,
+        *,
+        humans: tuple[Human, ...],
+        solo: bool = False,
+        disposable: frozenset[str] = frozenset(),
+    ) -> None:
+        self._holds, self._vault, self._breaker, self._clock = holds, vault, breaker, clock
+        self._humans = tuple(human.name for human in humans)
+        self._solo = solo
+        self._disposable = disposable
+
+    async def gather(self, request: Request, seen: Seen, approvers: frozenset[str]) -> Facts:
+        """The facts as they stand now."""
+        who = request.principal
+        now = self._clock.now_ms()
+        switches = await self._holds.switches()
+        rates = self._breaker.numbers(who, request.action.digest, now)
+        left = 1 << 40
+        if not seen.understanding.is_read:
+            left = await self._vault.left(who.run)
+        return Facts(
+            approvers=approvers,
+            eligible=self._eligible(request) - approvers,
+            frozen=_frozen(switches),
+            halted=_halted(switches, who.agent, who.run),
+            calls_last_minute=rates.calls_last_minute,
+            changes_last_minute=rates.changes_last_minute,
+            repeats=rates.repeats,
+            capture_left_bytes=left,
+            lowered=_lowered(switches, now),
+            disposable=self._disposable,
+            gate=request.gate,
+            undo=request.undo,
+            overwrites_newer=request.overwrites_newer,
+            requester_verified=request.requester_verified,
+            now_ms=now,
+        )
+
+    def happened(self, request: Request, seen: Seen, outcome: Outcome | None) -> None:
+        """Count the action. Its outcome tells repetition of a failure from progress."""
+        self._breaker.happened(
+            request.principal,
+            request.action.digest,
+            "denied" if outcome is None else outcome.error or "done",
+            change=not seen.understanding.is_read,
+            now_ms=self._clock.now_ms(),
+        )
+
+    def _eligible(self, request: Request) -> frozenset[str]:
+        who = request.principal
+        if self._solo:
+            return frozenset(self._humans)
+        return frozenset(name for name in self._humans if name != who.operator)
+
+
+def _frozen(switches: Mapping[str, Data]) -> frozenset[str]:
+    return frozenset(name.split("/", 1)[1] for name in switches if name.startswith("freeze/"))
+
+
+def _halted(switches: Mapping[str, Data], agent: str, run: str) -> bool:
+    names = {"halt/all", f"halt/agent/{agent}", f"halt/run/{run}"}
+    return bool(agent) and not names.isdisjoint(switches)
+
+
+def _lowered(switches: Mapping[str, Data], now_ms: int) -> frozenset[tuple[str, str]]:
+    lowered = set()
+    for name, content in switches.items():
+        if name.startswith("lowered/"):
+            _, boundary, environment = name.split("/", 2)
+            until = content.get("until_ms")
+            if isinstance(until, int) and now_ms < until:
+                lowered.add((boundary, environment))
+    return frozenset(lowered)

@@ -1,0 +1,255 @@
+"""The AWS gate: HTTP in, the story, HTTP out. It translates, and decides nothing.
+
+A request is authenticated by the run key that signed it, read into exactly one action,
+and answered in the service's own protocol. What cannot be read is denied, what cannot be
+recorded is denied, and a change is forwarded only in the form Signoff wrote itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from aiohttp import web
+
+from signoff.chain import Chain, Reply, Request
+from signoff.gates.aws_errors import NativeReply, render
+from signoff.gates.sigv4 import Verified, claimed_key_id, verify
+from signoff.model.action import Action, Level, Principal
+from signoff.model.decision import Decision, Ruling
+from signoff.model.errors import ExecutionFailed, MalformedRequest, Refused, SignoffError
+from signoff.model.ports import Clock, Executor, Keys, Ledger, RunKey
+from signoff.model.receipt import Mark
+from signoff.pipeline import Pipeline
+from signoff.surfaces.aws.identify import Index
+from signoff.surfaces.aws.models import Models
+from signoff.surfaces.aws.parse import parse_wire
+from signoff.surfaces.aws.wire import WireRequest
+
+BODY_MOST = 64 * 1024 * 1024
+OWN_PATH = "/.signoff/"
+_HOP = frozenset(
+    "connection keep-alive proxy-authenticate proxy-connection te trailer transfer-encoding "
+    "upgrade content-length date server".split()
+)
+
+
+class UpstreamReply(Protocol):
+    """What the target answered, byte for byte."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]: ...
+    @property
+    def body(self) -> bytes: ...
+
+
+Tickets = Callable[[str, Principal], Awaitable[dict[str, object] | None]]
+"""What an agent may see of its own hold: by ticket and principal; None when not its own."""
+
+ExecutorFor = Callable[[WireRequest, Action, RunKey], Executor]
+"""The executor that carries out one request's action against the target."""
+
+
+@dataclass(frozen=True)
+class GateTerms:
+    """What the gate is told once: its account, its level, whether it only observes."""
+
+    account: str
+    level: Level
+    observe: bool = False
+
+
+class AwsGate:
+    """One HTTP handler for every AWS service."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        keys: Keys,
+        ledger: Ledger,
+        clock: Clock,
+        models: Models,
+        index: Index,
+        executor_for: ExecutorFor,
+        tickets: Tickets,
+        terms: GateTerms,
+    ) -> None:
+        self._pipeline, self._keys, self._ledger, self._clock = pipeline, keys, ledger, clock
+        self._models, self._index, self._executor_for = models, index, executor_for
+        self._tickets, self._terms = tickets, terms
+        self.unauthenticated = 0
+
+    async def handle(self, incoming: web.BaseRequest) -> web.StreamResponse:
+        """Answer one HTTP request. Never raises: any doubt ends in a native denial."""
+        try:
+            wire = await _wire(incoming)
+        except SignoffError as error:
+            self.unauthenticated += 1
+            return _native(render_denial(self._models, None, "", str(error)))
+        try:
+            verified = await self._verify(wire, incoming.host)
+        except SignoffError as error:
+            self.unauthenticated += 1
+            return _native(render_denial(self._models, wire, "", str(error)))
+        try:
+            if wire.path.startswith(OWN_PATH):
+                return await self._own(wire, verified.key.principal)
+            return await self._answer(wire, verified)
+        except SignoffError as error:
+            return _native(render_denial(self._models, wire, verified.service, str(error)))
+        except Exception as error:  # A fault of ours is a denial, never a way through.
+            text = f"denied: signoff failed inside ({type(error).__name__}); next: signoff doctor"
+            return _native(render_denial(self._models, wire, verified.service, text))
+
+    async def _verify(self, wire: WireRequest, host: str) -> Verified:
+        key = await self._keys.key(claimed_key_id(wire))
+        return verify(
+            wire,
+            host=host,
+            key_of=lambda key_id: key if key is not None and key.key_id == key_id else None,
+            now_ms=self._clock.now_ms(),
+        )
+
+    async def _answer(self, wire: WireRequest, verified: Verified) -> web.StreamResponse:
+        try:
+            action = parse_wire(
+                self._models,
+                self._index,
+                wire,
+                signing_name=verified.service,
+                region=verified.region,
+                account=self._terms.account,
+            )
+        except MalformedRequest as error:
+            await self._note_malformed(wire, verified, error)
+            raise
+        request = Request(
+            principal=verified.key.principal,
+            action=action,
+            gate="aws",
+            level=self._terms.level,
+            observe=self._terms.observe,
+        )
+        executor = self._executor_for(wire, action, verified.key)
+        try:
+            reply = await self._pipeline.handle(request, executor)
+        except ExecutionFailed as error:
+            text = f"in doubt: {error}; do not repeat it blindly, next: signoff log"
+            return _native(self._denial(action, text))
+        if reply.outcome is not None and reply.outcome.reply is not None:
+            return _forwarded(reply.outcome.reply, wire.method)
+        return _native(self._denial(action, told(reply)))
+
+    async def _note_malformed(
+        self, wire: WireRequest, verified: Verified, error: MalformedRequest
+    ) -> None:
+        """What could not be read is written down too, as far as it is known."""
+        unread = Action("aws", f"{verified.service}:unreadable", unknown=(error.what,))
+        request = Request(verified.key.principal, unread, "aws", self._terms.level)
+        decision = Decision(Ruling.DENY, ("not-understood",), message=str(error))
+        chain = Chain(self._ledger, self._clock, request)
+        await chain.note(Mark.DECIDED, decision=decision, method=wire.method)
+
+    async def _own(self, wire: WireRequest, principal: Principal) -> web.StreamResponse:
+        ticket = wire.path.removeprefix(OWN_PATH + "ticket/")
+        seen = await self._tickets(ticket, principal)
+        if seen is None:
+            raise Refused(f"no hold `{ticket[:40]}` of this run", "", "check the ticket")
+        return web.Response(text=json.dumps(seen), content_type="application/json")
+
+    def _denial(self, action: Action, text: str) -> NativeReply:
+        service, _, operation = action.name.partition(":")
+        return render(
+            self._models.protocol(service),
+            service=service,
+            operation=operation,
+            code="AccessDeniedException",
+            message=text,
+            status=403,
+            request_id="signoff",
+        )
+
+
+def told(reply: Reply) -> str:
+    """One line for the agent: the ruling, the reason, the ticket, the next step."""
+    text = reply.message or reply.decision.message or reply.ruling.value
+    return text
+
+
+def render_denial(models: Models, wire: WireRequest | None, service: str, text: str) -> NativeReply:
+    """A denial in the most likely protocol, when the operation itself is not known."""
+    protocol = "rest-json"
+    if wire is not None:
+        kind = wire.header("content-type") or ""
+        if wire.header("smithy-protocol"):
+            protocol = "smithy-rpc-v2-cbor"
+        elif wire.header("x-amz-target"):
+            protocol = "json"
+        elif kind.startswith("application/x-www-form-urlencoded"):
+            protocol = "query"
+        elif service in models.services():
+            protocol = models.protocol(service)
+    return render(
+        protocol,
+        service=service,
+        operation="",
+        code="AccessDeniedException",
+        message=text,
+        status=403,
+        request_id="signoff",
+    )
+
+
+async def _wire(incoming: web.BaseRequest) -> WireRequest:
+    target = incoming.raw_path
+    if not target.startswith("/"):
+        raise MalformedRequest("the request target is not a path", "a proxy request?", "")
+    if incoming.headers.get("Expect", "").lower() == "100-continue":
+        await incoming.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        incoming.writer.output_size = 0
+    path, _, query = target.partition("?")
+    headers = tuple(
+        (name.decode("latin-1").lower(), value.decode("utf-8", "surrogateescape"))
+        for name, value in incoming.raw_headers
+    )
+    if (incoming.content_length or 0) > BODY_MOST:
+        raise _too_big()
+    body = b""
+    if incoming.can_read_body:
+        chunks, size = [], 0
+        async for chunk in incoming.content.iter_any():
+            size += len(chunk)
+            if size > BODY_MOST:
+                raise _too_big()
+            chunks.append(chunk)
+        body = b"".join(chunks)
+    return WireRequest(incoming.method, path, query, headers, body)
+
+
+def _too_big() -> MalformedRequest:
+    return MalformedRequest(
+        "the body is too large",
+        f"at most {BODY_MOST // 1024 // 1024} MiB pass in one request",
+        "send large objects as a multipart upload",
+    )
+
+
+def _native(reply: NativeReply) -> web.Response:
+    return web.Response(status=reply.status, headers=list(reply.headers), body=reply.body)
+
+
+def _forwarded(reply: object, method: str) -> web.Response:
+    status: int = getattr(reply, "status")  # noqa: B009  The reply is opaque to the story.
+    headers: tuple[tuple[str, str], ...] = getattr(reply, "headers")  # noqa: B009
+    body: bytes = getattr(reply, "body")  # noqa: B009
+    kept = [(k, v) for k, v in headers if k.lower() not in _HOP]
+    response = web.Response(status=status, headers=kept, body=body if body else None)
+    if method == "HEAD":
+        for name, value in headers:
+            if name.lower() == "content-length":
+                response.headers["Content-Length"] = value
+    return response

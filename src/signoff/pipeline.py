@@ -1,0 +1,134 @@
+"""The story: 1 understand, 2 decide, 3 hold, 4 capture, 5 execute, 6 record.
+
+Read it aloud. Every step of a change leaves a receipt before the next begins, and a
+step that fails ends the story with nothing done. There is no other way to the target.
+"""
+
+from __future__ import annotations
+
+from signoff.chain import Chain, Reply, Request
+from signoff.circumstances import Circumstances
+from signoff.keeping import Keeper
+from signoff.model.decision import Decision, Hold, HoldState, Obligation, Ruling
+from signoff.model.errors import CaptureFailed, ExecutionFailed, SignoffError
+from signoff.model.ports import (
+    Clock,
+    Executor,
+    FinishAction,
+    Judge,
+    Ledger,
+    MoveHold,
+    Outcome,
+    SaveUndo,
+    StartAction,
+    Undo,
+)
+from signoff.model.receipt import Mark
+from signoff.understand import Reader, Seen
+from signoff.waiting import WaitingRoom
+
+
+class Pipeline:
+    """The one path from an agent's request to the target."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        judge: Judge,
+        circumstances: Circumstances,
+        waiting: WaitingRoom,
+        keeper: Keeper,
+        ledger: Ledger,
+        clock: Clock,
+    ) -> None:
+        self.reader, self.judge, self.circumstances = reader, judge, circumstances
+        self.waiting, self.keeper, self.ledger, self.clock = waiting, keeper, ledger, clock
+
+    async def handle(self, request: Request, executor: Executor) -> Reply:
+        """Carry the request through the story; the reply says where it ended."""
+        chain = Chain(self.ledger, self.clock, request)
+
+        # 1. Understand: what would this do to the world?
+        seen = await self.reader.understand(request.action)
+
+        # 2. Decide: may this principal have these effects, as things stand?
+        decision = await self._decide(request, seen)
+        if seen.understanding.is_read and decision.ruling is Ruling.ALLOW:
+            return await self._read(chain, seen, decision, executor)
+        await chain.note(Mark.DECIDED, understanding=seen.understanding, decision=decision)
+        if decision.ruling is Ruling.DENY and not request.observe:
+            return self._stopped(chain, Mark.DECIDED, decision, seen)
+
+        # 3. Hold: people sign one exact action. Once they have, look at the world AGAIN:
+        #    if it has changed for the worse, so has the question.
+        hold: Hold | None = None
+        if decision.ruling is Ruling.HOLD and not request.observe:
+            hold = await self.waiting.join(chain, seen, decision)
+            if hold.state is not HoldState.APPROVED:
+                return self._waits(chain, hold, decision, seen)
+            seen = await self.reader.understand(request.action, fresh=True)
+            stale = await self.waiting.differences(chain, hold, seen)
+            if stale:
+                return self._stopped(chain, Mark.STALE, decision, seen, "; ".join(stale))
+            decision = await self._decide(request, seen, hold)
+            if not await self.waiting.recount_agrees(hold, decision):
+                await chain.note(Mark.DECIDED, decision=decision, ticket=hold.ticket)
+                return self._stopped(chain, Mark.DECIDED, decision, seen)
+
+        # 4. Capture: nothing runs until its undo is in the vault, read back and checked.
+        undo: Undo | None = None
+        if Obligation.CAPTURE in decision.obligations:
+            try:
+                undo = await self.keeper.capture(chain, seen)
+            except CaptureFailed as error:
+                await chain.note(Mark.FAILED, error=str(error), step="capture")
+                return self._stopped(chain, Mark.FAILED, decision, seen, str(error))
+            await chain.note(Mark.CAPTURED, SaveUndo(undo), vault=undo.vault)
+
+        # 5. Execute: the intent is committed, and the sign-offs are spent, before the act.
+        claim = [MoveHold(hold.ticket, HoldState.APPROVED, HoldState.CLAIMED)] if hold else []
+        start = StartAction(chain.action_id, request.action, request.principal)
+        await chain.note(Mark.STARTED, start, *claim, ticket=hold.ticket if hold else "")
+        try:
+            outcome = await self._execute(seen, executor)
+        except ExecutionFailed as error:
+            doubt = FinishAction(chain.action_id, Mark.IN_DOUBT.value)
+            await chain.note(Mark.IN_DOUBT, doubt, error=str(error))
+            raise
+
+        # 6. Record, whichever way it went; what is there now is part of the undo.
+        mark = Mark.SUCCEEDED if outcome.succeeded else Mark.FAILED
+        done = [SaveUndo(await self.keeper.observe(undo, seen, outcome))] if undo else []
+        finish = FinishAction(chain.action_id, mark.value)
+        await chain.note(mark, finish, *done, error=outcome.error)
+        self.circumstances.happened(request, seen, outcome)
+        return Reply(chain.action_id, mark, decision, seen.understanding, outcome=outcome)
+
+    async def _read(
+        self, chain: Chain, seen: Seen, decision: Decision, executor: Executor
+    ) -> Reply:
+        """A read leaves one receipt, which is durable before its answer is released."""
+        action = seen.understanding.plan[0].action if seen.understanding.plan else None
+        outcome = await executor.execute(
+            action or seen.understanding.action, original=True, until=""
+        )
+        await chain.note(
+            Mark.READ, understanding=seen.understanding, decision=decision, error=outcome.error
+        )
+        self.circumstances.happened(chain.request, seen, outcome)
+        return Reply(chain.action_id, Mark.READ, decision, seen.understanding, outcome=outcome)
+
+    async def _decide(self, request: Request, seen: Seen, hold: Hold | None = None) -> Decision:
+        approvers = await self.waiting.approvers(hold) if hold else frozenset[str]()
+        facts = await self.circumstances.gather(request, seen, approvers)
+        return self.judge.decide(request.principal, seen.understanding, facts)
+
+    async def _execute(self, seen: Seen, executor: Executor) -> Outcome:
+        answer = Outcome(False, "nothing to do")
+        for step in seen.understanding.plan:
+            outcome = await executor.execute(step.action, original=step.original, until=step.until)
+            if step.original or not outcome.succeeded:
+                answer = outcome
+            if not outcome.succeeded:
+                break
+        return answer

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import TypeAlias
@@ -18,7 +18,29 @@ Scalar: TypeAlias = str | int | float | bool | bytes | datetime | None
 Value: TypeAlias = "Scalar | Mapping[str, Value] | tuple[Value, ...]"
 Data: TypeAlias = Mapping[str, Value]
 
-EMPTY: Data = MappingProxyType({})
+
+class _Empty(Mapping[str, "Value"]):
+    """A mapping without members that can be hashed, which Python 3.11 asks of a default."""
+
+    __slots__ = ()
+
+    def __getitem__(self, key: str) -> Value:
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __repr__(self) -> str:
+        return "{}"
+
+
+EMPTY: Data = _Empty()
 
 
 def freeze(value: object) -> Value:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from signoff.breaker import Breaker
+from signoff.breaker import Attempt, Breaker
 from signoff.chain import Request
+from signoff.model.effect import Reversibility
 from signoff.model.human import Human
 from signoff.model.ports import Clock, Facts, Holds, Outcome, Vault
 from signoff.model.values import Data
@@ -36,9 +37,12 @@ class Circumstances:
         who = request.principal
         now = self._clock.now_ms()
         switches = await self._holds.switches()
-        rates = self._breaker.numbers(who, request.action.digest, now)
+        change = not seen.understanding.is_read
+        rates = self._breaker.counts(
+            who, request.action.digest, now, is_change=change, effects=_pairs(seen)
+        )
         left = 1 << 40
-        if not seen.understanding.is_read:
+        if change:
             left = await self._vault.left(who.run)
         return Facts(
             approvers=approvers,
@@ -60,13 +64,17 @@ class Circumstances:
 
     def happened(self, request: Request, seen: Seen, outcome: Outcome | None) -> None:
         """Count the action. Its outcome tells repetition of a failure from progress."""
-        self._breaker.happened(
-            request.principal,
-            request.action.digest,
-            "denied" if outcome is None else outcome.error or "done",
-            change=not seen.understanding.is_read,
-            now_ms=self._clock.now_ms(),
+        denied = outcome is None
+        ended = "stopped" if outcome is None else outcome.error or "done"
+        attempt = Attempt(
+            digest=request.action.digest,
+            outcome=ended,
+            is_change=not seen.understanding.is_read,
+            effects=_pairs(seen),
+            denied=denied,
+            irreversible=seen.understanding.reversibility is Reversibility.NONE,
         )
+        self._breaker.record(request.principal, attempt, self._clock.now_ms())
 
     def _eligible(self, request: Request) -> frozenset[str]:
         who = request.principal
@@ -93,3 +101,9 @@ def _lowered(switches: Mapping[str, Data], now_ms: int) -> frozenset[tuple[str, 
             if isinstance(until, int) and now_ms < until:
                 lowered.add((boundary, environment))
     return frozenset(lowered)
+
+
+def _pairs(seen: Seen) -> tuple[tuple[str, str], ...]:
+    """(verb, resource) of every effect that is not a read, as the breaker remembers them."""
+    effects = seen.understanding.effects
+    return tuple((e.verb.value, e.resource.uid) for e in effects if not e.is_read)

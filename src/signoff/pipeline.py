@@ -6,11 +6,13 @@ step that fails ends the story with nothing done. There is no other way to the t
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 from signoff.chain import Chain, Reply, Request
 from signoff.circumstances import Circumstances
 from signoff.keeping import Keeper
 from signoff.model.decision import Decision, Hold, HoldState, Obligation, Ruling
-from signoff.model.errors import CaptureFailed, ExecutionFailed, SignoffError
+from signoff.model.errors import CaptureFailed, ExecutionFailed
 from signoff.model.ports import (
     Clock,
     Executor,
@@ -24,28 +26,25 @@ from signoff.model.ports import (
     Undo,
 )
 from signoff.model.receipt import Mark
+from signoff.model.values import frozen
 from signoff.understand import Reader, Seen
 from signoff.waiting import WaitingRoom
 
 
+@dataclass(frozen=True)
 class Pipeline:
-    """The one path from an agent's request to the target."""
+    """The one path from a request to the target."""
 
-    def __init__(
-        self,
-        reader: Reader,
-        judge: Judge,
-        circumstances: Circumstances,
-        waiting: WaitingRoom,
-        keeper: Keeper,
-        ledger: Ledger,
-        clock: Clock,
-    ) -> None:
-        self.reader, self.judge, self.circumstances = reader, judge, circumstances
-        self.waiting, self.keeper, self.ledger, self.clock = waiting, keeper, ledger, clock
+    reader: Reader
+    judge: Judge
+    circumstances: Circumstances
+    waiting: WaitingRoom
+    keeper: Keeper
+    ledger: Ledger
+    clock: Clock
 
     async def handle(self, request: Request, executor: Executor) -> Reply:
-        """Carry the request through the story; the reply says where it ended."""
+        """Carry one request through the story; the reply says where it ended."""
         chain = Chain(self.ledger, self.clock, request)
 
         # 1. Understand: what would this do to the world?
@@ -57,7 +56,7 @@ class Pipeline:
             return await self._read(chain, seen, decision, executor)
         await chain.note(Mark.DECIDED, understanding=seen.understanding, decision=decision)
         if decision.ruling is Ruling.DENY and not request.observe:
-            return self._stopped(chain, Mark.DECIDED, decision, seen)
+            return self._stop(chain, Mark.DECIDED, decision, seen)
 
         # 3. Hold: people sign one exact action. Once they have, look at the world AGAIN:
         #    if it has changed for the worse, so has the question.
@@ -65,30 +64,33 @@ class Pipeline:
         if decision.ruling is Ruling.HOLD and not request.observe:
             hold = await self.waiting.join(chain, seen, decision)
             if hold.state is not HoldState.APPROVED:
-                return self._waits(chain, hold, decision, seen)
+                return self._stop(chain, Mark.HELD, decision, seen, ticket=hold.ticket)
             seen = await self.reader.understand(request.action, fresh=True)
             stale = await self.waiting.differences(chain, hold, seen)
             if stale:
-                return self._stopped(chain, Mark.STALE, decision, seen, "; ".join(stale))
+                told = f"stale: {'; '.join(stale)}; next: ask again for a new hold"
+                return self._stop(chain, Mark.STALE, decision, seen, told, hold.ticket)
             decision = await self._decide(request, seen, hold)
             if not await self.waiting.recount_agrees(hold, decision):
-                await chain.note(Mark.DECIDED, decision=decision, ticket=hold.ticket)
-                return self._stopped(chain, Mark.DECIDED, decision, seen)
+                await chain.note(Mark.DECIDED, decision=decision, hold=hold.ticket, recount=False)
+                return self._stop(chain, Mark.DECIDED, decision, seen, ticket=hold.ticket)
 
         # 4. Capture: nothing runs until its undo is in the vault, read back and checked.
         undo: Undo | None = None
-        if Obligation.CAPTURE in decision.obligations:
-            try:
-                undo = await self.keeper.capture(chain, seen)
-            except CaptureFailed as error:
-                await chain.note(Mark.FAILED, error=str(error), step="capture")
-                return self._stopped(chain, Mark.FAILED, decision, seen, str(error))
+        try:
+            owed = Obligation.CAPTURE in decision.obligations
+            undo = await self.keeper.capture(chain, seen, owed=owed)
+        except CaptureFailed as error:
+            await chain.note(Mark.FAILED, error=str(error), step="capture")
+            if not request.observe:
+                return self._stop(chain, Mark.FAILED, decision, seen, f"denied: {error}")
+        if undo is not None:
             await chain.note(Mark.CAPTURED, SaveUndo(undo), vault=undo.vault)
 
         # 5. Execute: the intent is committed, and the sign-offs are spent, before the act.
         claim = [MoveHold(hold.ticket, HoldState.APPROVED, HoldState.CLAIMED)] if hold else []
         start = StartAction(chain.action_id, request.action, request.principal)
-        await chain.note(Mark.STARTED, start, *claim, ticket=hold.ticket if hold else "")
+        await chain.note(Mark.STARTED, start, *claim, hold=hold.ticket if hold else "")
         try:
             outcome = await self._execute(seen, executor)
         except ExecutionFailed as error:
@@ -96,27 +98,38 @@ class Pipeline:
             await chain.note(Mark.IN_DOUBT, doubt, error=str(error))
             raise
 
-        # 6. Record, whichever way it went; what is there now is part of the undo.
+        # 6. Record, whichever way it went; what is there now becomes part of the undo.
         mark = Mark.SUCCEEDED if outcome.succeeded else Mark.FAILED
-        done = [SaveUndo(await self.keeper.observe(undo, seen, outcome))] if undo else []
-        finish = FinishAction(chain.action_id, mark.value)
-        await chain.note(mark, finish, *done, error=outcome.error)
+        kept = [SaveUndo(await self.keeper.observe(undo, outcome))] if undo else []
+        await chain.note(
+            mark, FinishAction(chain.action_id, mark.value), *kept, error=outcome.error
+        )
         self.circumstances.happened(request, seen, outcome)
         return Reply(chain.action_id, mark, decision, seen.understanding, outcome=outcome)
 
     async def _read(
         self, chain: Chain, seen: Seen, decision: Decision, executor: Executor
     ) -> Reply:
-        """A read leaves one receipt, which is durable before its answer is released."""
-        action = seen.understanding.plan[0].action if seen.understanding.plan else None
-        outcome = await executor.execute(
-            action or seen.understanding.action, original=True, until=""
-        )
-        await chain.note(
-            Mark.READ, understanding=seen.understanding, decision=decision, error=outcome.error
-        )
+        """A read leaves one receipt, durable before its answer is released."""
+        outcome = await self._execute(seen, executor)
+        known = seen.understanding
+        await chain.note(Mark.READ, understanding=known, decision=decision, error=outcome.error)
         self.circumstances.happened(chain.request, seen, outcome)
-        return Reply(chain.action_id, Mark.READ, decision, seen.understanding, outcome=outcome)
+        return Reply(chain.action_id, Mark.READ, decision, known, outcome=outcome)
+
+    def _stop(
+        self,
+        chain: Chain,
+        mark: Mark,
+        decision: Decision,
+        seen: Seen,
+        message: str = "",
+        ticket: str = "",
+    ) -> Reply:
+        """The end of a story in which nothing was done."""
+        self.circumstances.happened(chain.request, seen, None)
+        told = message or decision.message
+        return Reply(chain.action_id, mark, decision, seen.understanding, ticket, None, told)
 
     async def _decide(self, request: Request, seen: Seen, hold: Hold | None = None) -> Decision:
         approvers = await self.waiting.approvers(hold) if hold else frozenset[str]()
@@ -124,11 +137,16 @@ class Pipeline:
         return self.judge.decide(request.principal, seen.understanding, facts)
 
     async def _execute(self, seen: Seen, executor: Executor) -> Outcome:
-        answer = Outcome(False, "nothing to do")
-        for step in seen.understanding.plan:
+        """Every step once, in order, stopping at the first that fails."""
+        answer, responses = Outcome(False, "nothing to do"), {}
+        plan = seen.understanding.plan
+        for number, step in enumerate(plan):
             outcome = await executor.execute(step.action, original=step.original, until=step.until)
+            responses[str(number)] = outcome.response
             if step.original or not outcome.succeeded:
                 answer = outcome
             if not outcome.succeeded:
                 break
+        if len(plan) > 1:
+            answer = replace(answer, response=frozen(**{**answer.response, "steps": responses}))
         return answer

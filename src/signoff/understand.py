@@ -16,7 +16,7 @@ import signoff.surfaces
 from signoff.model.action import Action, Answer, Answers, Question
 from signoff.model.effect import Effect, Resource, Step, Understanding, Verb
 from signoff.model.ports import World
-from signoff.model.values import EMPTY, frozen
+from signoff.model.values import EMPTY, Data, frozen
 from signoff.surfaces.base import ROUNDS_MOST, Captured, Places, Restoration, Surface
 
 COMPOSITE = "signoff"
@@ -135,8 +135,7 @@ class Reader:
         steps: list[Step] = []
         residue: list[str] = []
         for number in reversed(range(len(parts))):
-            response = captured.response.get(str(number), EMPTY)
-            own = replace(captured, response=response if isinstance(response, Mapping) else EMPTY)
+            own = replace(captured, response=_response_of(captured.response, number))
             back = self.restore(parts[number].action, own)
             steps.extend(back.steps)
             residue.extend(back.residue)
@@ -194,6 +193,13 @@ class Reader:
             found = await asyncio.gather(*(self._world.ask(q, fresh=fresh) for q in batch))
             answers.update({q.key: a for q, a in zip(batch, found, strict=True)})
         return answers
+
+
+def _response_of(response: Data, number: int) -> Data:
+    """The answer to one step of a composite, as the story filed it under `steps`."""
+    steps = response.get("steps")
+    one = steps.get(str(number)) if isinstance(steps, Mapping) else None
+    return one if isinstance(one, Mapping) else EMPTY
 
 
 def _not_understood(action: Action, why: str) -> Understanding:

@@ -119,12 +119,12 @@ class Desk:
             raise SignOffInvalid(f"hold `{ticket}` expired", "", "the agent has to ask again")
         return hold
 
-    async def _note(self, hold: Hold, mark: Mark, *changes: Change, **detail: object) -> None:
+    async def _note(self, held: Hold, mark: Mark, *changes: Change, **detail: object) -> None:
         receipt = Receipt(
             mark=mark,
             time_ms=self.clock.now_ms(),
-            action_id=hold.action_id,
-            principal=hold.principal,
+            action_id=held.action_id,
+            principal=held.principal,
             gate="control",
             detail=frozen(**detail) if detail else EMPTY,
         )

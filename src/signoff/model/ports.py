@@ -222,6 +222,10 @@ class Holds(Protocol):
         """Every hold that still waits, oldest first."""
         ...
 
+    async def rejected(self, run: str) -> tuple[Hold, ...]:
+        """The run's rejected holds of the last day, newest first."""
+        ...
+
     async def switches(self) -> Mapping[str, Data]:
         """All of Signoff's own settings by name."""
         ...

@@ -1,0 +1,122 @@
+"""The third step of the story: joining a hold, noticing that it is stale, counting twice."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+
+from signoff.approvals.holds import Terms, check_open, difference, open_hold, recently_rejected
+from signoff.approvals.quorum import Event, distinct_approvers, is_expired, move
+from signoff.approvals.recount import recount
+from signoff.approvals.signatures import Verifier, Verifiers
+from signoff.chain import Chain
+from signoff.model.decision import Decision, Hold, HoldState, Ruling
+from signoff.model.errors import Refused
+from signoff.model.human import Human, Profile
+from signoff.model.ports import Clock, Holds, Ledger, MoveHold, Notifier, OpenHold
+from signoff.model.receipt import Mark
+from signoff.understand import Seen
+
+
+class WaitingRoom:
+    """Where held actions wait for people, and where their approval is looked at again."""
+
+    def __init__(
+        self,
+        holds: Holds,
+        ledger: Ledger,
+        clock: Clock,
+        notifier: Notifier,
+        humans: Sequence[Human],
+        *,
+        bundle: Callable[[], str],
+        profile: Profile = Profile.TEAM,
+        verifier: Verifier | None = None,
+        terms: Terms | None = None,
+        open_most: int = 5,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._holds, self._ledger, self._clock, self._notifier = holds, ledger, clock, notifier
+        self._humans, self._bundle, self._profile = tuple(humans), bundle, profile
+        self._verifier = verifier or Verifiers()
+        self._terms, self._open_most, self._random = terms or Terms(), open_most, random
+
+    async def join(self, chain: Chain, seen: Seen, decision: Decision) -> Hold:
+        """The hold of this run for this very action: the waiting one, or a new one.
+
+        Raises `Refused` when people said no to this effect within the hour, or the run
+        has as many open holds as it may.
+        """
+        who, now = chain.request.principal, self._clock.now_ms()
+        hold = await self._holds.find(who.run, seen.understanding.action.digest)
+        if hold is not None and hold.state in (HoldState.OPEN, HoldState.APPROVED):
+            if hold.principal == who and not is_expired(hold, now):
+                return hold
+            closed = move(hold.state, Event.EXPIRY)
+            await chain.note(
+                Mark.EXPIRED, MoveHold(hold.ticket, hold.state, closed), hold=hold.ticket
+            )
+        no = recently_rejected(
+            await self._holds.rejected(who.run), who.run, seen.understanding, now
+        )
+        if no is not None:
+            await chain.note(Mark.DECIDED, decision=decision, refused="rejected", hold=no.ticket)
+            raise Refused(
+                f"people rejected this in `{no.ticket}`",
+                "a rejected effect is not asked again for an hour",
+                seen.understanding.safer or "choose another way to the same end",
+            )
+        check_open(await self._holds.open(), who.run, now, self._open_most)
+        hold = open_hold(
+            who,
+            seen.understanding,
+            decision,
+            now_ms=now,
+            random=self._random,
+            ledger=self._ledger.head(),
+            action_id=chain.action_id,
+            terms=self._terms,
+        )
+        await chain.note(
+            Mark.HELD, OpenHold(hold, self._open_most), hold=hold.ticket, quorum=hold.quorum
+        )
+        await self._notifier.notify(hold)
+        return hold
+
+    async def differences(self, chain: Chain, hold: Hold, seen: Seen) -> tuple[str, ...]:
+        """Why the approval is stale, one line each; the hold is then closed as stale."""
+        found = tuple(str(d) for d in difference(hold, seen.understanding, self._bundle()))
+        if found:
+            closed = MoveHold(hold.ticket, hold.state, move(hold.state, Event.CHANGE))
+            await chain.note(
+                Mark.STALE,
+                closed,
+                understanding=seen.understanding,
+                hold=hold.ticket,
+                differences=found,
+            )
+        return found
+
+    async def approvers(self, hold: Hold) -> frozenset[str]:
+        """The first count: distinct humans whose stored approval of this hold counts."""
+        rows = await self._holds.signoffs(hold.ticket)
+        solo = self._profile is Profile.SOLO
+        return distinct_approvers(hold, rows, self._humans, operator_counts=solo)
+
+    async def recount_agrees(self, hold: Hold, decision: Decision) -> bool:
+        """The second count, from the signed rows alone: both must say the same, and yes."""
+        if decision.ruling is not Ruling.ALLOW:
+            return False
+        rows = await self._holds.signoffs(hold.ticket)
+        second = await asyncio.to_thread(
+            recount,
+            hold,
+            rows,
+            self._humans,
+            hold.quorum,
+            self._clock.now_ms(),
+            self._verifier,
+            operator_counts=self._profile is Profile.SOLO,
+        )
+        return second.enough and second.humans == await self.approvers(hold)

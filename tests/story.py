@@ -1,0 +1,112 @@
+"""A stage for the story: drawers for a world, keys in memory, people who sign."""
+
+from __future__ import annotations
+
+import functools
+
+from signoff.approvals.desk import Desk
+from signoff.approvals.keys import create_key, sign
+from signoff.breaker import Breaker
+from signoff.chain import Reply, Request
+from signoff.circumstances import Circumstances
+from signoff.keeping import Keeper
+from signoff.model.action import Action, Principal
+from signoff.model.decision import Hold, SignOff, Verdict
+from signoff.model.human import EnrolledKey, Human
+from signoff.model.values import frozen
+from signoff.pipeline import Pipeline
+from signoff.policy.bundle import load_bundle
+from signoff.policy.engine import CedarJudge
+from signoff.surfaces.base import Places
+from signoff.testing import (
+    Drawers,
+    DrawerSurface,
+    FakeClock,
+    MemoryStore,
+    MemoryVault,
+    SilentNotifier,
+)
+from signoff.undo import Rewind
+from signoff.understand import Reader
+from signoff.waiting import WaitingRoom
+
+AGENT = Principal("builder", "R-1", "olga")
+PASSPHRASE = "correct horse battery staple"
+NAMES = ("olga", "ana", "bo", "cy")
+
+
+@functools.cache
+def people() -> tuple[tuple[Human, ...], dict[str, tuple[str, EnrolledKey]]]:
+    """Four humans with passphrase keys, made once for the whole test run."""
+    humans, secrets = [], {}
+    for name in NAMES:
+        new = create_key(PASSPHRASE, cost=1 << 14)
+        key = EnrolledKey.parse(new.public)
+        humans.append(Human(name, (key,)))
+        secrets[name] = (new.encrypted, key)
+    return tuple(humans), secrets
+
+
+@functools.cache
+def bundle():
+    """The shipped team bundle, loaded once."""
+    return load_bundle("team", agents=("builder",), humans=NAMES)
+
+
+def drawer(verb: str, key: str, text: str = "") -> Action:
+    """An action on a drawer."""
+    members = {"key": key, "text": text} if verb == "Put" else {"key": key}
+    return Action("drawers", f"drawers:{verb}", frozen(**members), public=frozen(key=key))
+
+
+class Stage:
+    """Everything behind the ports, in memory."""
+
+    def __init__(self, held: dict[str, str], store: MemoryStore | None = None) -> None:
+        self.clock = FakeClock()
+        self.store = store or MemoryStore()
+        self.vault = MemoryVault()
+        self.world = Drawers(dict(held))
+        self.boot()
+
+    def boot(self) -> None:
+        """(Re)start the process: everything but store, vault, world and clock is new."""
+        humans, _ = people()
+        surfaces = {"drawers": DrawerSurface()}
+        self.reader = Reader(surfaces, self.world, Places())
+        self.keeper = Keeper(self.reader, self.vault, self.clock)
+        judge = CedarJudge(bundle())
+        waiting = WaitingRoom(
+            self.store,
+            self.store,
+            self.clock,
+            SilentNotifier(),
+            humans,
+            bundle=lambda: bundle().digest,
+        )
+        facts = Circumstances(self.store, self.vault, Breaker(), self.clock, humans=humans)
+        self.pipeline = Pipeline(
+            self.reader, judge, facts, waiting, self.keeper, self.store, self.clock
+        )
+        self.desk = Desk(self.store, self.store, self.clock, humans)
+        self.rewind = Rewind(
+            self.pipeline,
+            self.reader,
+            self.keeper,
+            self.store,
+            self.store,
+            self.clock,
+            lambda action: self.world,
+        )
+
+    async def ask(self, action: Action, *, principal: Principal = AGENT, **how: bool) -> Reply:
+        """One request through the story."""
+        return await self.pipeline.handle(Request(principal, action, "test", **how), self.world)
+
+    async def sign(self, ticket: str, human: str, verdict: Verdict = Verdict.APPROVE) -> Hold:
+        """One human signs what the desk shows."""
+        text = await self.desk.text(ticket, verdict)
+        encrypted, key = people()[1][human]
+        made = sign(encrypted, PASSPHRASE, text)
+        row = SignOff(ticket, human, verdict, key.fingerprint, made, self.clock.now_ms())
+        return await self.desk.sign(row)

@@ -1,0 +1,348 @@
+"""The bundle: shipped policies of a profile, the owner's own, schema and settings.
+
+A bundle loads wholly or not at all, and is checked by canary decisions before anyone
+relies on it: an engine that forgets its action groups allows without an error, so the
+canaries name the very policy that must have spoken.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import cedarpy
+
+from signoff.model.action import Action, Principal
+from signoff.model.effect import Effect, Kind, Resource, Understanding, Verb
+from signoff.model.errors import PolicyInvalid
+from signoff.model.ports import Facts
+from signoff.model.values import digest
+from signoff.policy.request import base_context, effect_context, signers_context
+from signoff.policy.statements import Policy, Source, policies
+
+PROFILES = ("team", "solo")
+SHARED = ("boundaries", "limits", "everyday")
+ENVIRONMENTS: Mapping[str, str] = {
+    "production": "",
+    "staging": "",
+    "development": "",
+    "workspace": "",
+}
+"""The shipped environments: name to the one it lies in. An owner's `prod-eu` lies in
+`production`, and every rule for production then holds for it."""
+
+SAFEGUARD = "safeguard not proved"
+SOURCE_MOST = 1 << 20
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What decisions are made with. Immutable; a change of any part is another bundle.
+
+    `digest` (hex) covers policies, schema, settings, profile, humans, agents and
+    environments, in a form that reformatting does not change.
+    """
+
+    profile: str
+    policies: tuple[Policy, ...]
+    schema_text: str
+    schema: cedarpy.Schema
+    entities: cedarpy.Entities
+    agents: frozenset[str]
+    humans: Mapping[str, tuple[str, ...]]
+    environments: Mapping[str, str]
+    digest: str
+    safeguard: str = SAFEGUARD
+    _slices: dict[tuple[str, str], cedarpy.PolicySet] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+
+    @cached_property
+    def by_id(self) -> Mapping[str, Policy]:
+        """Every policy by its `@id`."""
+        return {policy.id: policy for policy in self.policies}
+
+    @cached_property
+    def boundaries(self) -> Mapping[str, bool]:
+        """Every boundary by id, and whether two people can lower it."""
+        return {p.id: p.boundary == "two-person" for p in self.policies if p.boundary}
+
+    @cached_property
+    def names_people(self) -> bool:
+        """Whether it matters who signs, and not only how many do."""
+        return any(p.mentions("approvers", "approverTeams") for p in self.policies)
+
+    @cached_property
+    def reads_by_target(self) -> bool:
+        """Whether a policy that may decide a read looks at which target is read."""
+        members = _members(json.loads(self.schema_text))
+        return any(
+            p.mentions("uid") and _may_be(p, "Agent", "read", members) for p in self.policies
+        )
+
+    def slice(self, kind: str, verb: str) -> cedarpy.PolicySet:
+        """The policies whose scope can match a principal type and an action: leaving the
+        others out cannot change a decision, since a scope never errs."""
+        return self._slices[kind, verb]
+
+    def within(self, environment: str) -> tuple[str, ...]:
+        """The environment as this bundle knows it, and those it lies in. One that nobody
+        configured is judged as `production`."""
+        place = environment if environment in self.environments else "production"
+        found = [place]
+        while (place := self.environments[place]) and place not in found:
+            found.append(place)
+        return tuple(found)
+
+
+def load_bundle(
+    profile: str = "team",
+    extra_files: Sequence[Path] = (),
+    agents: Mapping[str, Sequence[str]] | None = None,
+    humans: Mapping[str, Sequence[str]] | None = None,
+    environments: Mapping[str, str] | None = None,
+    settings: Mapping[str, object] | None = None,
+) -> Bundle:
+    """The shipped policies of a profile and the owner's own `.cedar` files.
+
+    `agents` and `humans` map a name to its teams; `environments` maps the owner's names
+    to the shipped one they lie in (empty for none). Raises `PolicyInvalid` when anything
+    does not parse, validate, or pass its canary; see `compile_bundle`.
+    """
+    extra = [Source(str(path), _text(Path(path))) for path in extra_files]
+    return compile_bundle(profile, extra, agents, humans, environments, settings)
+
+
+def compile_bundle(
+    profile: str = "team",
+    extra: Sequence[Source] = (),
+    agents: Mapping[str, Sequence[str]] | None = None,
+    humans: Mapping[str, Sequence[str]] | None = None,
+    environments: Mapping[str, str] | None = None,
+    settings: Mapping[str, object] | None = None,
+) -> Bundle:
+    """Like `load_bundle`, from texts. `settings` are only part of the digest."""
+    if profile not in PROFILES:
+        raise PolicyInvalid(f"no profile `{profile}`", "", "use `team` or `solo`")
+    schema_text = shipped_schema()
+    schema = cedarpy.Schema.from_json_str(schema_text)
+    found = [*_shipped(profile)]
+    for source in extra:
+        found += policies(source, schema)
+    _refuse_twins(found)
+    places = {**ENVIRONMENTS, **(environments or {})}
+    _refuse_homeless(places)
+    people = {name: tuple(sorted(teams)) for name, teams in (humans or {}).items()}
+    crew = {name: tuple(sorted(teams)) for name, teams in (agents or {}).items()}
+    bundle = Bundle(
+        profile=profile,
+        policies=tuple(found),
+        schema_text=schema_text,
+        schema=schema,
+        entities=_entities(crew, people, places, schema_text),
+        agents=frozenset(crew),
+        humans=people,
+        environments=places,
+        digest=digest(
+            {
+                "profile": profile,
+                "policies": {p.id: p.est for p in found},
+                "schema": json.loads(schema_text),
+                "humans": people,
+                "agents": crew,
+                "environments": places,
+                "settings": settings or {},
+            }
+        ),
+        _slices=_slices(found, schema_text),
+    )
+    _canary(bundle)
+    return bundle
+
+
+def shipped_schema() -> str:
+    """The schema as JSON text, the form the prover reads."""
+    return (resources.files("signoff.policy") / "defaults" / "schema.json").read_text("utf-8")
+
+
+def shipped_sources(profile: str) -> tuple[Source, ...]:
+    """The shipped Cedar files of a profile."""
+    folder = resources.files("signoff.policy") / "defaults"
+    names = (*SHARED, profile)
+    return tuple(Source(f"{n}.cedar", (folder / f"{n}.cedar").read_text("utf-8")) for n in names)
+
+
+def agent_entity(name: str, teams: Iterable[str] = ()) -> dict[str, object]:
+    """An agent as the engine knows it."""
+    return _entity("Agent", name, "Team", teams)
+
+
+@cache
+def _shipped(profile: str) -> tuple[Policy, ...]:
+    schema = cedarpy.Schema.from_json_str(shipped_schema())
+    return tuple(
+        policy
+        for source in shipped_sources(profile)
+        for policy in policies(source, schema, shipped=True)
+    )
+
+
+def _text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise PolicyInvalid(
+            f"the policies do not load: `{path}`", error.strerror or "it cannot be read", ""
+        ) from error
+    if len(content) > SOURCE_MOST:
+        raise PolicyInvalid(
+            f"the policies do not load: `{path}`",
+            f"{len(content):,} bytes, at most {SOURCE_MOST:,}",
+            "split the file",
+        )
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise PolicyInvalid(
+            f"the policies do not load: `{path}` line {line}", "not UTF-8", ""
+        ) from error
+
+
+def _refuse_twins(found: Iterable[Policy]) -> None:
+    seen: dict[str, Policy] = {}
+    for policy in found:
+        if first := seen.get(policy.id):
+            raise PolicyInvalid(
+                f"the policies do not load: `{policy.file}` line {policy.line}",
+                f"`{policy.id}` is already the id of a policy in `{first.file}` line {first.line}",
+                "give it another `@id`",
+            )
+        seen[policy.id] = policy
+
+
+def _refuse_homeless(places: Mapping[str, str]) -> None:
+    for name, parent in places.items():
+        if name in ENVIRONMENTS and parent:
+            raise PolicyInvalid(
+                f"the environment `{name}` lies in `{parent}`", "a shipped one lies in none", ""
+            )
+        if parent and parent not in ENVIRONMENTS:
+            raise PolicyInvalid(
+                f"the environment `{name}` lies in `{parent}`",
+                "which is none of " + ", ".join(ENVIRONMENTS),
+                "name a shipped environment",
+            )
+
+
+def _entity(kind: str, name: str, above: str, parents: Iterable[str]) -> dict[str, object]:
+    return {
+        "uid": {"type": kind, "id": name},
+        "attrs": {},
+        "parents": [{"type": above, "id": parent} for parent in parents if parent],
+    }
+
+
+def _entities(
+    agents: Mapping[str, tuple[str, ...]],
+    humans: Mapping[str, tuple[str, ...]],
+    places: Mapping[str, str],
+    schema_text: str,
+) -> cedarpy.Entities:
+    teams = {team for names in (*agents.values(), *humans.values()) for team in names}
+    rows = [_entity("Team", team, "Team", ()) for team in sorted(teams)]
+    rows += [agent_entity(name, groups) for name, groups in agents.items()]
+    rows += [_entity("Human", name, "Team", groups) for name, groups in humans.items()]
+    rows += [_entity("Environment", name, "Environment", [up]) for name, up in places.items()]
+    # The schema puts the action groups into the handle; without it they match nothing.
+    return cedarpy.Entities.from_json_str(json.dumps(rows), schema=schema_text)
+
+
+def _members(schema: Mapping[str, Any]) -> Mapping[str, frozenset[str]]:
+    """Each action with itself and the groups it is in."""
+    return {
+        name: frozenset({name, *(group["id"] for group in given.get("memberOf", ()))})
+        for name, given in schema[""]["actions"].items()
+    }
+
+
+def _may_be(policy: Policy, kind: str, verb: str, members: Mapping[str, frozenset[str]]) -> bool:
+    """Whether the scope of a policy can match; any form not known here can."""
+    who, what = policy.est["principal"], policy.est["action"]
+    if who["op"] == "is" and who["entity_type"] != kind:
+        return False
+    if what["op"] not in ("==", "in"):
+        return True
+    named = {e["id"] for e in what.get("entities") or [what["entity"]]}
+    return bool(named & (members[verb] if what["op"] == "in" else {verb}))
+
+
+def _slices(found: Sequence[Policy], schema_text: str) -> dict[tuple[str, str], cedarpy.PolicySet]:
+    members = _members(json.loads(schema_text))
+    sets: dict[tuple[str, ...], cedarpy.PolicySet] = {}
+    slices = {}
+    for kind in ("Agent", "Human"):
+        for verb in Verb:
+            chosen = [p for p in found if _may_be(p, kind, verb.value, members)]
+            ids = tuple(p.id for p in chosen)
+            if ids not in sets:
+                static = {p.id: p.est for p in chosen}
+                text = json.dumps({"staticPolicies": static, "templates": {}, "templateLinks": []})
+                sets[ids] = cedarpy.PolicySet.from_json_str(text)
+            slices[kind, verb.value] = sets[ids]
+    return slices
+
+
+_CANARY = "signoff-canary"
+
+
+def _canary(bundle: Bundle) -> None:
+    """Decide what is known beforehand; refuse to load when the engine says otherwise."""
+    guard = "two-person" if bundle.profile == "team" else "production-irreversible"
+    entities = bundle.entities.with_added_json_str(json.dumps([agent_entity(_CANARY)]))
+    shipped = _slices(_shipped(bundle.profile), bundle.schema_text)
+    for place in bundle.environments:
+        inside = "production" in bundle.within(place)
+        delete = _canary_decision(
+            bundle, entities, bundle.slice("Agent", "delete"), "delete", place
+        )
+        expected = guard if inside else "outside-one-person"
+        if delete.decision is cedarpy.Decision.Allow or expected not in delete.diagnostics.reasons:
+            raise PolicyInvalid(
+                "the policies do not load: a canary was not stopped",
+                f"deleting in `{place}` is not forbidden by `{expected}`",
+                "remove what was changed last, and report it",
+            )
+    read = _canary_decision(bundle, entities, shipped["Agent", "read"], "read", "production")
+    if read.decision is not cedarpy.Decision.Allow or read.diagnostics.errors:
+        raise PolicyInvalid("the policies do not load: a canary may not read", "", "report it")
+
+
+def _canary_decision(
+    bundle: Bundle,
+    entities: cedarpy.Entities,
+    chosen: cedarpy.PolicySet,
+    verb: str,
+    place: str,
+) -> cedarpy.AuthzResult:
+    effect = Effect(Verb(verb), Resource(_CANARY, _CANARY, place, Kind.DATA))
+    who = Principal(_CANARY, _CANARY, _CANARY)
+    understanding = Understanding(Action(_CANARY, _CANARY), (effect,))
+    facts = Facts()
+    context = {
+        **base_context(who, understanding.action, facts),
+        **effect_context(effect, understanding, facts, bundle.within(place)),
+        **signers_context(frozenset(), {}, False),
+    }
+    request = {
+        "principal": {"type": "Agent", "id": _CANARY},
+        "action": {"type": "Action", "id": verb},
+        "resource": {"type": "Environment", "id": place},
+        "context": context,
+    }
+    return cedarpy.is_authorized(request, chosen, entities, bundle.schema)

@@ -1,0 +1,254 @@
+"""The decision point: an understanding and the facts in, a ruling out. Pure.
+
+Allowed is only what the engine allows in so many words, without an evaluation error, for
+entities it knows. `hold` is computed: denied with the sign-offs there are, allowed with n
+more by people who may really sign; the smallest such n. Cedar has two outcomes; this
+module asks again instead of adding a third.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations, islice
+
+import cedarpy
+
+from signoff.model.action import Principal
+from signoff.model.decision import Decision, Obligation, Ruling
+from signoff.model.effect import Understanding
+from signoff.model.ports import Facts
+from signoff.policy.bundle import Bundle, agent_entity
+from signoff.policy.request import (
+    Ask,
+    base_context,
+    effect_context,
+    signers_context,
+    verb_asked,
+)
+
+SUBSETS_MOST = 256
+"""How many sets of people are tried before a hold is given up as a denial."""
+
+AGENTS_MOST = 512
+"""How many agents the engine remembers beyond those the bundle names."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the engine said to one request. Anything but a clean Allow is a denial."""
+
+    allowed: bool
+    reasons: tuple[str, ...]
+    erred: bool = False
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One action before the engine: who asks, what is asked, who signed, who could."""
+
+    kind: str
+    name: str
+    entities: cedarpy.Entities
+    asks: tuple[Ask, ...]
+    operator: str
+    signed: frozenset[str]
+    eligible: frozenset[str]
+
+
+class CedarJudge:
+    """`ports.Judge` on a loaded bundle."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self._known: OrderedDict[str, cedarpy.Entities] = OrderedDict()
+
+    def introduce(self, agent: str) -> cedarpy.Entities:
+        """Make an agent known to the engine (called when its run key is issued, so that
+        its first request need not). Returns the entities with the agent among them."""
+        if agent in self.bundle.agents:
+            return self.bundle.entities
+        if found := self._known.get(agent):
+            self._known.move_to_end(agent)
+            return found
+        row = json.dumps([agent_entity(agent)])
+        entities = self.bundle.entities.with_added_json_str(row)
+        self._known[agent] = entities
+        if len(self._known) > AGENTS_MOST:
+            self._known.popitem(last=False)
+        return entities
+
+    def decide(self, principal: Principal, understanding: Understanding, facts: Facts) -> Decision:
+        """The ruling over all effects, the strictest of each. Total: an error inside is a
+        denial with the reason `engine-error`."""
+        try:
+            return self._decide(principal, understanding, facts)
+        except Exception as error:  # A judge that fails must deny, whatever it was.
+            what = f"denied: the policy engine failed ({type(error).__name__}); next: tell a human"
+            return self._ruled(Ruling.DENY, ("engine-error",), what)
+
+    def _decide(self, principal: Principal, understanding: Understanding, facts: Facts) -> Decision:
+        if not understanding.effects:
+            what = "denied: nothing is known about what this would do; next: ask for one action"
+            return self._ruled(Ruling.DENY, ("no-effects",), what)
+        if not principal.is_agent and principal.operator not in self.bundle.humans:
+            what = "denied: nobody enrolled this human; next: enrol them first"
+            return self._ruled(Ruling.DENY, ("unknown-principal",), what)
+        case = self._case(principal, understanding, facts)
+        now = [self._ask(case, ask, case.signed) for ask in case.asks]
+        if all(v.allowed for v in now):
+            return self._allowed(understanding, now)
+        erring = tuple(dict.fromkeys(r for v in now if v.erred for r in v.reasons))
+        if any(v.erred for v in now):
+            what = "denied: a policy could not be evaluated; next: tell the policies' author"
+            return self._ruled(Ruling.DENY, ("evaluation-error", *erring), what)
+        more = self._more(case, now)
+        if more is not None:
+            return self._held(case, understanding, now, len(more))
+        return self._denied(case, understanding)
+
+    def _case(self, principal: Principal, understanding: Understanding, facts: Facts) -> _Case:
+        # One human under the agent's name or the operator's never counts for both.
+        apart = {principal.agent, principal.operator}
+        if self.bundle.profile == "solo":
+            apart = {principal.agent}
+        humans = frozenset(self.bundle.humans) or facts.approvers | facts.eligible
+        signed = (facts.approvers & humans) - apart
+        return _Case(
+            kind="Agent" if principal.is_agent else "Human",
+            name=principal.agent or principal.operator,
+            entities=(
+                self.introduce(principal.agent) if principal.is_agent else self.bundle.entities
+            ),
+            asks=self._asks(principal, understanding, facts),
+            operator=principal.operator,
+            signed=signed,
+            eligible=(facts.eligible & humans) - apart - signed,
+        )
+
+    def _asks(
+        self, principal: Principal, understanding: Understanding, facts: Facts
+    ) -> tuple[Ask, ...]:
+        """One request for each effect; effects the policies cannot tell apart share one."""
+        base = base_context(principal, understanding.action, facts)
+        asks: dict[Ask, None] = {}
+        grouped: set[tuple[object, ...]] = set()
+        for effect in understanding.effects:
+            place, verb = effect.resource, verb_asked(effect, understanding)
+            if verb is effect.verb and effect.is_read and not self.bundle.reads_by_target:
+                group = (place.environment, place.type, place.kind, effect.bounds)
+                if group in grouped:
+                    continue
+                grouped.add(group)
+            within = self.bundle.within(place.environment)
+            own = effect_context(effect, understanding, facts, within)
+            asks[Ask(verb.value, within[0], json.dumps({**base, **own}))] = None
+        return tuple(asks)
+
+    def _ask(self, case: _Case, ask: Ask, signed: frozenset[str]) -> Verdict:
+        bundle = self.bundle
+        operator_signed = bundle.profile == "solo" and case.operator in signed
+        signers = signers_context(signed - {case.operator}, bundle.humans, operator_signed)
+        request = {
+            "principal": {"type": case.kind, "id": case.name},
+            "action": {"type": "Action", "id": ask.verb},
+            "resource": {"type": "Environment", "id": ask.environment},
+            "context": ask.with_signers(signers),
+        }
+        chosen = bundle.slice(case.kind, ask.verb)
+        result = cedarpy.is_authorized(request, chosen, case.entities, bundle.schema)
+        erred = bool(result.diagnostics.errors) or (
+            result.decision not in (cedarpy.Decision.Allow, cedarpy.Decision.Deny)
+        )
+        reasons = tuple(sorted(result.diagnostics.reasons))
+        return Verdict(result.decision is cedarpy.Decision.Allow and not erred, reasons, erred)
+
+    def _more(self, case: _Case, now: list[Verdict]) -> frozenset[str] | None:
+        """The smallest set of people whose sign-offs would allow everything, or None."""
+        # What is denied now most likely stays denied: asking it first ends a try early.
+        order = sorted(range(len(now)), key=lambda i: now[i].allowed)
+        for people in islice(self._subsets(case.eligible), SUBSETS_MOST):
+            signed = case.signed | people
+            if all(self._ask(case, case.asks[i], signed).allowed for i in order):
+                return people
+        return None
+
+    def _subsets(self, eligible: frozenset[str]) -> Iterator[frozenset[str]]:
+        names = sorted(eligible)
+        for size in range(1, len(names) + 1):
+            if self.bundle.names_people or self.bundle.profile == "solo":
+                yield from (frozenset(people) for people in combinations(names, size))
+            else:
+                yield frozenset(names[:size])
+
+    def _allowed(self, understanding: Understanding, now: list[Verdict]) -> Decision:
+        reasons = tuple(dict.fromkeys(r for v in now for r in v.reasons))
+        owed = _captures(understanding)
+        return self._ruled(Ruling.ALLOW, reasons, "allowed", obligations=owed)
+
+    def _held(
+        self, case: _Case, understanding: Understanding, now: list[Verdict], more: int
+    ) -> Decision:
+        reasons = self._ordered(v for v in now if not v.allowed) or ("no-permit",)
+        quorum = len(case.signed) + more
+        people = "1 person has" if more == 1 else f"{more} people have"
+        still = f"{people} to sign" if not case.signed else f"{more} more of {quorum} have to sign"
+        text = f"held: {self._why(reasons)}; {still}; next: wait for the ticket"
+        owed = (*_captures(understanding), Obligation.NOTIFY)
+        return self._ruled(
+            Ruling.HOLD, reasons, _with_safer(text, understanding), quorum=quorum, obligations=owed
+        )
+
+    def _denied(self, case: _Case, understanding: Understanding) -> Decision:
+        # What still forbids it when everyone has signed is why; the rest is noise.
+        best = [self._ask(case, ask, case.signed | case.eligible) for ask in case.asks]
+        reasons = self._ordered(v for v in best if not v.allowed) or ("no-permit",)
+        first = self.bundle.by_id.get(reasons[0])
+        step = (first.next_step if first else "") or "ask a human, or choose another way"
+        text = f"denied: {self._why(reasons)}; next: {step}"
+        boundary = any(r in self.bundle.boundaries for r in reasons)
+        owed = (Obligation.NOTIFY,) if boundary else ()
+        return self._ruled(Ruling.DENY, reasons, _with_safer(text, understanding), obligations=owed)
+
+    def _ordered(self, verdicts: Iterator[Verdict]) -> tuple[str, ...]:
+        """The policies that spoke, boundaries first, then in the order of the bundle."""
+        rank = {p.id: (not p.boundary, i) for i, p in enumerate(self.bundle.policies)}
+        found = {r for v in verdicts for r in v.reasons}
+        return tuple(sorted(found, key=lambda r: rank.get(r, (True, len(rank)))))
+
+    def _why(self, reasons: tuple[str, ...]) -> str:
+        policy = self.bundle.by_id.get(reasons[0])
+        why = policy.why if policy else "no policy permits it"
+        return f"{why} ({reasons[0]})"
+
+    def _ruled(
+        self,
+        ruling: Ruling,
+        reasons: tuple[str, ...],
+        message: str,
+        *,
+        quorum: int = 0,
+        obligations: tuple[Obligation, ...] = (),
+    ) -> Decision:
+        return Decision(
+            ruling=ruling,
+            reasons=reasons,
+            quorum=quorum,
+            obligations=obligations,
+            message=message,
+            bundle=self.bundle.digest,
+            safeguard=self.bundle.safeguard,
+        )
+
+
+def _captures(understanding: Understanding) -> tuple[Obligation, ...]:
+    """An undo is owed for every change that claims to be exact or bounded."""
+    claims = any(not e.is_read and e.reversibility.rank >= 2 for e in understanding.effects)
+    return (Obligation.CAPTURE,) if claims else ()
+
+
+def _with_safer(text: str, understanding: Understanding) -> str:
+    safer = " ".join(understanding.safer.split())
+    return f"{text}; safer: {safer}" if safer else text

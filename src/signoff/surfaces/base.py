@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Protocol
 
 from signoff.model.action import Action, Answer, Answers, Question
@@ -19,6 +21,7 @@ from signoff.model.effect import Step, Understanding
 from signoff.model.values import EMPTY, Data
 
 ROUNDS_MOST = 6
+PRODUCTION = "production"
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,59 @@ class Places:
     disposable: frozenset[str] = frozenset()
     override: str = ""
     extra: Mapping[str, Data] = field(default_factory=dict)
+
+    def environment_of(
+        self,
+        *,
+        account: str = "",
+        region: str = "",
+        name: str = "",
+        tags: Mapping[str, str] = MappingProxyType({}),
+    ) -> str:
+        """The environment of one resource: the first rule all of whose members agree.
+
+        A rule names `environment` and any of `account`, `region`, `name` (shell wildcard),
+        `tag` (`key=value`), `tags_trusted` (`true`). An empty argument agrees with no rule
+        that names it, and a rule with a member nobody knows never agrees. A rule with a tag
+        that is not trusted can only say `production`.
+        """
+        if self.override:
+            return self.override
+        facts = {"account": account, "region": region}
+        for rule in self.rules:
+            environment = rule.get("environment", "")
+            if environment and _agrees(rule, environment, facts, name, tags):
+                return environment
+        return PRODUCTION
+
+
+def _agrees(
+    rule: Mapping[str, str],
+    environment: str,
+    facts: Mapping[str, str],
+    name: str,
+    tags: Mapping[str, str],
+) -> bool:
+    trusted = rule.get("tags_trusted", "").lower() == "true"
+    for member, wanted in rule.items():
+        match member:
+            case "environment" | "tags_trusted":
+                continue
+            case "account" | "region":
+                if not facts[member] or not fnmatchcase(facts[member], wanted):
+                    return False
+            case "name":
+                if not name or not fnmatchcase(name, wanted):
+                    return False
+            case "tag":
+                key, _, value = wanted.partition("=")
+                if key not in tags or not fnmatchcase(tags[key], value or "*"):
+                    return False
+                if not trusted and environment != PRODUCTION:
+                    return False
+            case _:
+                return False
+    return True
 
 
 class Surface(Protocol):

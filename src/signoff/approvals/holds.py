@@ -18,7 +18,7 @@ from signoff.model.errors import ConfigInvalid, Refused
 
 HOUR_MS = 3_600_000
 LIFETIME_MS = HOUR_MS
-LIFETIME_LEAST_MS, LIFETIME_MOST_MS = 60_000, 24 * HOUR_MS
+LIFETIME_LEAST_MS, LIFETIME_MOST_MS = 60_000, 7 * 24 * HOUR_MS
 MARGIN_MOST_PERCENT = 100
 OPEN_MOST = 5
 QUIET_MS = HOUR_MS
@@ -33,7 +33,7 @@ RandomSource = Callable[[int], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The owner's settings for holds: how long one lives (1 min to 24 h, 1 h unless
+    """The owner's settings for holds: how long one lives (1 min to 7 d, 1 h unless
     stated) and how far a ceiling may lie above the bound that was seen (0 to 100 %,
     none unless stated). Raises `ConfigInvalid` outside these bounds."""
 

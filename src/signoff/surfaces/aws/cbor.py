@@ -88,7 +88,7 @@ class _Reader:
     def chunks(self, size: int | None, major: int) -> bytes:
         if size is not None:
             return self.take(size)
-        pieces = []
+        pieces: list[bytes] = []
         while True:
             first = self.take(1)[0]
             if first == 0xFF:

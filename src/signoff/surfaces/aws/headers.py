@@ -64,7 +64,7 @@ def distinct(wire: WireRequest) -> dict[str, str]:
 
 def clean(name: str, value: str) -> str:
     """A header's value, if it is text that every party reads in the same way."""
-    if not value.isprintable() and any(ord(c) < 32 and c != "\t" or ord(c) == 127 for c in value):
+    if not value.isprintable() and any((ord(c) < 32 and c != "\t") or ord(c) == 127 for c in value):
         refuse(f"the header {clip(name)} holds a control character")
     try:
         value.encode("utf-8")

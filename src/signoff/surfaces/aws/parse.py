@@ -15,12 +15,15 @@ from signoff.model.action import Action
 from signoff.model.errors import MalformedRequest
 from signoff.model.values import Data, Value
 from signoff.surfaces.aws import chunked, parse_json, parse_query, parse_rest
+from signoff.surfaces.aws.given import parse_given
 from signoff.surfaces.aws.headers import distinct, refuse_unread
 from signoff.surfaces.aws.identify import SIGNING_ALIASES, Candidate, Index
 from signoff.surfaces.aws.models import Models, Operation
 from signoff.surfaces.aws.public import summary
 from signoff.surfaces.aws.scalars import clip, refuse
 from signoff.surfaces.aws.wire import WireRequest
+
+__all__ = ["Reading", "content_type", "identify", "parse_given", "parse_wire", "read"]
 
 _FORM = "application/x-www-form-urlencoded"
 _PRESIGNED = frozenset({"x-amz-signature", "x-amz-credential", "awsaccesskeyid", "x-amz-algorithm"})

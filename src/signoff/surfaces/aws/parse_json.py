@@ -133,9 +133,9 @@ def document(value: object, where: str, depth: int) -> Value:
         return MappingProxyType({k: document(v, where, depth + 1) for k, v in value.items()})
     if isinstance(value, (list, tuple)):
         return tuple(document(v, where, depth + 1) for v in value)
-    if value is None or isinstance(value, (str, int, float, bool)):
-        return value
-    refuse(f"{clip(where)} is not JSON")
+    if value is not None and not isinstance(value, (str, int, float, bool)):
+        refuse(f"{clip(where)} is not JSON")
+    return value
 
 
 def _unknown(where: str, wire: str) -> NoReturn:

@@ -231,7 +231,7 @@ def _structured(protocol: str, shape: Any, body: bytes, root: Any) -> dict[str, 
 
 def body_reference(body: bytes) -> Data:
     """What stands in the parameters for a body nobody interprets: its hash and size."""
-    inner = {"sha256": hashlib.sha256(body).hexdigest(), "size": len(body)}
+    inner: Data = {"sha256": hashlib.sha256(body).hexdigest(), "size": len(body)}
     return MappingProxyType({"$body": MappingProxyType(inner)})
 
 

@@ -84,6 +84,6 @@ def _shown(name: str, shape: Any, value: Value) -> Value:
         case Mapping():
             body = value.get("$body")
             if isinstance(body, Mapping):
-                return f"body of {body.get('size')} bytes"
+                return f"body of {body.get('size')!r} bytes"
             return f"{shape.type_name} of {len(value)}"
     return value.isoformat()

@@ -57,7 +57,7 @@ def serialise(
         made = _writer(protocol).serialize_to_request(parameters, operation.model)
     except (BotoCoreError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         refuse(f"`{action.name}` cannot be written as a request", type(error).__name__)
-    path, query, headers, payload = _parts(operation, made)
+    path, query, headers, payload = _parts(operation, made, protocol)
     prefix = made.get("host_prefix") or ""
     headers["host"] = f"{prefix}{host}" if host_prefix else host
     _add_fixed_headers(operation, headers)
@@ -111,7 +111,9 @@ def _with_body(operation: Operation, action: Action, body: bytes | None) -> dict
     return parameters
 
 
-def _parts(operation: Operation, made: dict[str, Any]) -> tuple[str, str, dict[str, str], bytes]:
+def _parts(
+    operation: Operation, made: dict[str, Any], protocol: str
+) -> tuple[str, str, dict[str, str], bytes]:
     path, _, query = made["url_path"].partition("?")
     if made["query_string"]:
         more = percent_encode_sequence(made["query_string"])
@@ -120,18 +122,17 @@ def _parts(operation: Operation, made: dict[str, Any]) -> tuple[str, str, dict[s
     payload = made["body"]
     if isinstance(payload, dict):
         payload = urlencode(payload, doseq=True).encode()
-    if operation.body and not operation.raw or operation.model.http_checksum_required:
-        # Line ends are text here, and an XML reader would turn \r into \n.
-        payload = _keep_line_ends(operation, payload)
+    if protocol == "rest-xml" and _is_structured(operation):
+        # Line ends here are part of values, and an XML reader would turn \r into \n.
+        payload = payload.replace(b"\r", b"&#xD;").replace(b"\n", b"&#xA;")
     return path or "/", query, headers, bytes(payload)
 
 
-def _keep_line_ends(operation: Operation, payload: bytes) -> bytes:
-    if operation.model.service_model.resolved_protocol != "rest-xml" or operation.raw:
-        return payload
-    if payload.startswith(b"<"):
-        payload = payload.replace(b"\r", b"&#xD;").replace(b"\n", b"&#xA;")
-    return payload
+def _is_structured(operation: Operation) -> bool:
+    """Whether the body is written from members, and is not one text or blob."""
+    if operation.input is None or not operation.body:
+        return True
+    return operation.input.members[operation.body].type_name == "structure"
 
 
 def _header_text(value: object) -> str:

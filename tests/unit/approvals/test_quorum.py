@@ -92,7 +92,9 @@ def test_one_human_with_two_keys_is_one() -> None:
     assert distinct_approvers(hold, rows, humans) == {"alice"}
 
 
-@pytest.mark.parametrize("other", ["ALICE", "alice ", "аlice", "al\u200bice", "ａｌｉｃｅ", "alicé"])
+@pytest.mark.parametrize(
+    "other", ["ALICE", "alice ", "аlice", "al\u200bice", "ａｌｉｃｅ", "alicé"]
+)
 def test_one_human_under_two_names_is_one(other: str) -> None:
     humans = (ALICE, human(other, Pen("second")), OLGA)
     hold = a_hold()

@@ -26,7 +26,9 @@ def count(
 
 
 def test_both_counts_build_the_same_bytes() -> None:
-    hold = a_hold(understanding(effect(), effect(most=None, unit="bytes"), unknown=("a \U0001f600",)))
+    hold = a_hold(
+        understanding(effect(), effect(most=None, unit="bytes"), unknown=("a \U0001f600",))
+    )
     hold = replace(hold, card={"b": b"\x00\xff", "deep": {"list": (1, None, True, "ü")}})
     for verdict in Verdict:
         assert payload(hold, verdict.value) == payload_of(hold, verdict)

@@ -7,9 +7,6 @@ import functools
 from signoff.approvals.desk import Desk
 from signoff.approvals.keys import create_key, sign
 from signoff.breaker import Breaker
-from signoff.chain import Reply, Request
-from signoff.circumstances import Circumstances
-from signoff.keeping import Keeper
 from signoff.model.action import Action, Principal
 from signoff.model.decision import Hold, SignOff, Verdict
 from signoff.model.human import EnrolledKey, Human
@@ -17,6 +14,10 @@ from signoff.model.values import frozen
 from signoff.pipeline import Pipeline
 from signoff.policy.bundle import load_bundle
 from signoff.policy.engine import CedarJudge
+from signoff.steps.chain import Reply, Request
+from signoff.steps.circumstances import Circumstances
+from signoff.steps.keeping import Keeper
+from signoff.steps.waiting import WaitingRoom
 from signoff.surfaces.base import Places
 from signoff.testing import (
     Drawers,
@@ -26,9 +27,8 @@ from signoff.testing import (
     MemoryVault,
     SilentNotifier,
 )
-from signoff.undo import Rewind
 from signoff.understand import Reader
-from signoff.waiting import WaitingRoom
+from signoff.undo import Rewind
 
 AGENT = Principal("builder", "R-1", "olga")
 PASSPHRASE = "correct horse battery staple"
@@ -50,7 +50,7 @@ def people() -> tuple[tuple[Human, ...], dict[str, tuple[str, EnrolledKey]]]:
 @functools.cache
 def bundle():
     """The shipped team bundle, loaded once."""
-    return load_bundle("team", agents=("builder",), humans=NAMES)
+    return load_bundle("team", agents={"builder": ()}, humans={n: () for n in NAMES})
 
 
 def drawer(verb: str, key: str, text: str = "") -> Action:
@@ -99,7 +99,7 @@ class Stage:
             lambda action: self.world,
         )
 
-    async def ask(self, action: Action, *, principal: Principal = AGENT, **how: bool) -> Reply:
+    async def ask(self, action: Action, *, principal: Principal = AGENT, **how: object) -> Reply:
         """One request through the story."""
         return await self.pipeline.handle(Request(principal, action, "test", **how), self.world)
 

@@ -8,27 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from signoff.chain import Chain, Reply, Request
-from signoff.circumstances import Circumstances
-from signoff.keeping import Keeper
+from signoff.model import ports
 from signoff.model.decision import Decision, Hold, HoldState, Obligation, Ruling
 from signoff.model.errors import CaptureFailed, ExecutionFailed
-from signoff.model.ports import (
-    Clock,
-    Executor,
-    FinishAction,
-    Judge,
-    Ledger,
-    MoveHold,
-    Outcome,
-    SaveUndo,
-    StartAction,
-    Undo,
-)
+from signoff.model.ports import Executor, Outcome, Undo
 from signoff.model.receipt import Mark
 from signoff.model.values import frozen
+from signoff.steps.chain import Chain, Reply, Request
+from signoff.steps.circumstances import Circumstances
+from signoff.steps.keeping import Keeper
+from signoff.steps.waiting import WaitingRoom
 from signoff.understand import Reader, Seen
-from signoff.waiting import WaitingRoom
 
 
 @dataclass(frozen=True)
@@ -36,12 +26,12 @@ class Pipeline:
     """The one path from a request to the target."""
 
     reader: Reader
-    judge: Judge
+    judge: ports.Judge
     circumstances: Circumstances
     waiting: WaitingRoom
     keeper: Keeper
-    ledger: Ledger
-    clock: Clock
+    ledger: ports.Ledger
+    clock: ports.Clock
 
     async def handle(self, request: Request, executor: Executor) -> Reply:
         """Carry one request through the story; the reply says where it ended."""
@@ -54,14 +44,17 @@ class Pipeline:
         decision = await self._decide(request, seen)
         if seen.understanding.is_read and decision.ruling is Ruling.ALLOW:
             return await self._read(chain, seen, decision, executor)
-        await chain.note(Mark.DECIDED, understanding=seen.understanding, decision=decision)
-        if decision.ruling is Ruling.DENY and not request.observe:
+        observed = request.only_observes(seen.understanding)
+        await chain.note(
+            Mark.DECIDED, understanding=seen.understanding, decision=decision, observed=observed
+        )
+        if decision.ruling is Ruling.DENY and not observed:
             return self._stop(chain, Mark.DECIDED, decision, seen)
 
         # 3. Hold: people sign one exact action. Once they have, look at the world AGAIN:
         #    if it has changed for the worse, so has the question.
         hold: Hold | None = None
-        if decision.ruling is Ruling.HOLD and not request.observe:
+        if decision.ruling is Ruling.HOLD and not observed:
             hold = await self.waiting.join(chain, seen, decision)
             if hold.state is not HoldState.APPROVED:
                 return self._stop(chain, Mark.HELD, decision, seen, ticket=hold.ticket)
@@ -82,27 +75,27 @@ class Pipeline:
             undo = await self.keeper.capture(chain, seen, owed=owed)
         except CaptureFailed as error:
             await chain.note(Mark.FAILED, error=str(error), step="capture")
-            if not request.observe:
+            if not observed:
                 return self._stop(chain, Mark.FAILED, decision, seen, f"denied: {error}")
         if undo is not None:
-            await chain.note(Mark.CAPTURED, SaveUndo(undo), vault=undo.vault)
+            await chain.note(Mark.CAPTURED, ports.SaveUndo(undo), vault=undo.vault)
 
         # 5. Execute: the intent is committed, and the sign-offs are spent, before the act.
-        claim = [MoveHold(hold.ticket, HoldState.APPROVED, HoldState.CLAIMED)] if hold else []
-        start = StartAction(chain.action_id, request.action, request.principal)
+        claim = [ports.MoveHold(hold.ticket, HoldState.APPROVED, HoldState.CLAIMED)] if hold else []
+        start = ports.StartAction(chain.action_id, request.action, request.principal)
         await chain.note(Mark.STARTED, start, *claim, hold=hold.ticket if hold else "")
         try:
             outcome = await self._execute(seen, executor)
         except ExecutionFailed as error:
-            doubt = FinishAction(chain.action_id, Mark.IN_DOUBT.value)
+            doubt = ports.FinishAction(chain.action_id, Mark.IN_DOUBT.value)
             await chain.note(Mark.IN_DOUBT, doubt, error=str(error))
             raise
 
         # 6. Record, whichever way it went; what is there now becomes part of the undo.
         mark = Mark.SUCCEEDED if outcome.succeeded else Mark.FAILED
-        kept = [SaveUndo(await self.keeper.observe(undo, outcome))] if undo else []
+        kept = [ports.SaveUndo(await self.keeper.observe(undo, outcome))] if undo else []
         await chain.note(
-            mark, FinishAction(chain.action_id, mark.value), *kept, error=outcome.error
+            mark, ports.FinishAction(chain.action_id, mark.value), *kept, error=outcome.error
         )
         self.circumstances.happened(request, seen, outcome)
         return Reply(chain.action_id, mark, decision, seen.understanding, outcome=outcome)
@@ -121,15 +114,15 @@ class Pipeline:
         self,
         chain: Chain,
         mark: Mark,
-        decision: Decision,
+        ruled: Decision,
         seen: Seen,
-        message: str = "",
+        told: str = "",
         ticket: str = "",
     ) -> Reply:
         """The end of a story in which nothing was done."""
         self.circumstances.happened(chain.request, seen, None)
-        told = message or decision.message
-        return Reply(chain.action_id, mark, decision, seen.understanding, ticket, None, told)
+        told = told or ruled.message
+        return Reply(chain.action_id, mark, ruled, seen.understanding, ticket, None, told)
 
     async def _decide(self, request: Request, seen: Seen, hold: Hold | None = None) -> Decision:
         approvers = await self.waiting.approvers(hold) if hold else frozenset[str]()

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from signoff.chain import Chain, Reply, Request
-from signoff.keeping import Keeper
 from signoff.model.action import Action, Level, Principal
 from signoff.model.errors import Refused, SignoffError
 from signoff.model.ports import Clock, Executor, Holds, Ledger, SaveUndo, Undo
 from signoff.model.receipt import Mark
 from signoff.pipeline import Pipeline
+from signoff.steps.chain import Chain, Reply, Request
+from signoff.steps.keeping import Keeper
 from signoff.surfaces.base import Captured, Restoration
 from signoff.understand import Reader, compose
 

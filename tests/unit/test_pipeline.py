@@ -160,7 +160,7 @@ async def test_a_world_that_does_not_answer_costs_the_undo_and_raises_the_quorum
 
 async def test_observing_forwards_captures_and_records_the_ruling() -> None:
     stage = Stage({"prod-a": "one"})
-    reply = await stage.ask(drawer("Put", "prod-a", "two"), observe=True)
+    reply = await stage.ask(drawer("Put", "prod-a", "two"), observe=frozenset({"production"}))
     assert reply.mark is Mark.SUCCEEDED
     assert reply.decision.ruling is Ruling.HOLD
     assert Mark.CAPTURED in marks(stage)

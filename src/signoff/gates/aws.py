@@ -14,7 +14,6 @@ from typing import Protocol
 
 from aiohttp import web
 
-from signoff.chain import Chain, Reply, Request
 from signoff.gates.aws_errors import NativeReply, render
 from signoff.gates.sigv4 import Verified, claimed_key_id, verify
 from signoff.model.action import Action, Level, Principal
@@ -23,6 +22,7 @@ from signoff.model.errors import ExecutionFailed, MalformedRequest, Refused, Sig
 from signoff.model.ports import Clock, Executor, Keys, Ledger, RunKey
 from signoff.model.receipt import Mark
 from signoff.pipeline import Pipeline
+from signoff.steps.chain import Chain, Reply, Request
 from signoff.surfaces.aws.identify import Index
 from signoff.surfaces.aws.models import Models
 from signoff.surfaces.aws.parse import parse_wire
@@ -56,11 +56,11 @@ ExecutorFor = Callable[[WireRequest, Action, RunKey], Executor]
 
 @dataclass(frozen=True)
 class GateTerms:
-    """What the gate is told once: its account, its level, whether it only observes."""
+    """What the gate is told once: its account, its level, where it only observes."""
 
     account: str
     level: Level
-    observe: bool = False
+    observe: frozenset[str] = frozenset()
 
 
 class AwsGate:

@@ -10,12 +10,12 @@ from signoff.approvals.holds import Terms, check_open, difference, open_hold, re
 from signoff.approvals.quorum import Event, distinct_approvers, is_expired, move
 from signoff.approvals.recount import recount
 from signoff.approvals.signatures import Verifier, Verifiers
-from signoff.chain import Chain
 from signoff.model.decision import Decision, Hold, HoldState, Ruling
 from signoff.model.errors import Refused
 from signoff.model.human import Human, Profile
 from signoff.model.ports import Clock, Holds, Ledger, MoveHold, Notifier, OpenHold
 from signoff.model.receipt import Mark
+from signoff.steps.chain import Chain
 from signoff.understand import Seen
 
 

@@ -21,8 +21,8 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 @dataclass(frozen=True)
 class Request:
-    """One action as a gate hands it over. `observe` forwards what would be stopped, and
-    records what would have been ruled. `undo` marks the taking back of earlier actions by
+    """One action as a gate hands it over. `observe` names the environments in which the
+    gate forwards what would be stopped, and only records the ruling. `undo` marks the taking back of earlier actions by
     a human; `requester_verified` says that this human proved who they are for this very
     request, and `overwrites_newer` that newer work would be overwritten."""
 
@@ -30,10 +30,14 @@ class Request:
     action: Action
     gate: str
     level: Level = Level.ADVISORY
-    observe: bool = False
+    observe: frozenset[str] = frozenset()
     undo: bool = False
     requester_verified: bool = False
     overwrites_newer: bool = False
+
+    def only_observes(self, understanding: Understanding) -> bool:
+        """Whether every effect is in an environment that is only observed."""
+        return bool(understanding.effects) and self.observe.issuperset(understanding.environments)
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from signoff.chain import Chain
 from signoff.model.action import Answer, Answers, Question
 from signoff.model.errors import CaptureFailed
 from signoff.model.ports import Clock, Outcome, Undo, Vault
 from signoff.model.values import canonical, uncanonical
+from signoff.steps.chain import Chain
 from signoff.surfaces.base import Captured
 from signoff.understand import Reader, Seen
 

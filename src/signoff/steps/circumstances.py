@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from signoff.breaker import Attempt, Breaker
-from signoff.chain import Request
 from signoff.model.effect import Reversibility
 from signoff.model.human import Human
 from signoff.model.ports import Clock, Facts, Holds, Outcome, Vault
 from signoff.model.values import Data
+from signoff.steps.chain import Request
 from signoff.understand import Seen
 
 

@@ -250,11 +250,10 @@ class _Track:
         )
 
     def denials(self, effects: tuple[tuple[str, str], ...], now: int) -> int:
-        forgotten = 1 if effects and now < self.forgot_until_ms else 0
+        if effects and now < self.forgot_until_ms:
+            return SATURATED
         times = (self.denied.get(effect, ()) for effect in effects)
-        return (
-            max((sum(1 for t in ts if t > now - HOUR_MS) for ts in times), default=0) or forgotten
-        )
+        return max((sum(1 for t in ts if t > now - HOUR_MS) for ts in times), default=0)
 
     def repeats(self, digest: str, is_change: bool) -> int:
         past = tuple(self.history[is_change])

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from signing import ALICE, BOB, HUMANS, OLGA, Pen, a_hold, human, signed
 
+from signing import ALICE, BOB, HUMANS, OLGA, Pen, a_hold, human, signed
 from signoff.approvals.quorum import (
     MOVES,
     Event,

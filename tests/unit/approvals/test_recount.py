@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from signing import ALICE, BOB, HUMANS, NOW, OLGA, Pen, a_hold, effect, human, signed, understanding
 
+from signing import ALICE, BOB, HUMANS, NOW, OLGA, Pen, a_hold, effect, human, signed, understanding
 from signoff.approvals.recount import Recount, payload, recount
 from signoff.approvals.signatures import Verifiers, payload_of
 from signoff.model.action import Principal

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from signing import ALICE, HUMANS, NOW, OLGA, Pen, a_hold, human, signed
 
+from signing import ALICE, HUMANS, NOW, OLGA, Pen, a_hold, human, signed
 from signoff.approvals import sshsig
 from signoff.approvals.signatures import (
     PassphraseVerifier,

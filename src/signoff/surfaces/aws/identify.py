@@ -38,6 +38,12 @@ TWINS: Mapping[str, str] = {
     "sms-voice": "pinpoint-sms-voice",
 }
 
+# Operations that look the same on the wire; the endpoint alone tells them apart, and the
+# gate computes the endpoint from the first. Both only list buckets.
+SAME_WIRE: Mapping[Candidate, Candidate] = {
+    ("s3", "ListDirectoryBuckets"): ("s3", "ListBuckets"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -265,12 +271,13 @@ class Index:
             found = tuple(c for c in found if self._signing[c[0]] == signing)
         else:
             found = tuple(c for c in found if c in self._open)
-        if len(found) == 1 and found[0][0] not in TWINS:
+        if len(found) < 2:
             return found
         canonical = []
         for service, operation in found:
-            name = TWINS.get(service, service)
-            if name != service and (name, operation) in found:
+            other = SAME_WIRE.get((service, operation))
+            other = other or (TWINS.get(service, service), operation)
+            if other != (service, operation) and other in found:
                 continue
             canonical.append((service, operation))
         return tuple(canonical)

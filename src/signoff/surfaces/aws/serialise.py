@@ -132,7 +132,7 @@ def _is_structured(operation: Operation) -> bool:
     """Whether the body is written from members, and is not one text or blob."""
     if operation.input is None or not operation.body:
         return True
-    return operation.input.members[operation.body].type_name == "structure"
+    return str(operation.input.members[operation.body].type_name) == "structure"
 
 
 def _header_text(value: object) -> str:

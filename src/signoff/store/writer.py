@@ -1,0 +1,271 @@
+"""The one thread that writes: everything that waits goes into one commit.
+
+A commit costs one fsync, whoever waits for it; so the writer takes all that has gathered
+while it was busy. In the same transaction stand the receipts, the changes they record and
+the new signed head. Nobody hears of a receipt before it is durable. Whatever goes wrong
+with the disk, everyone who waits is told so, and the tree stays at the committed head.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from signoff.model.errors import LedgerUnavailable, SignoffError, StateConflict
+from signoff.model.ports import Sealed
+from signoff.store.changes import Moment, Write
+from signoff.store.contracts import Notary, Tree, TreeFrom
+from signoff.store.mark import HighWaterMark
+
+GROUP_MOST = 1024
+MARK_LATE_S = 1.0
+"""The mark is at most this late for reads; for a change it is written before its answer."""
+
+_INSERT = "INSERT INTO receipts VALUES (?,?,?,?,?,?)"
+
+
+@dataclass(slots=True)
+class Work:
+    """One receipt on its way: what to write, and who waits for it."""
+
+    time_ms: int
+    mark: str
+    action_id: str
+    run: str
+    leaf: bytes
+    writes: tuple[Write, ...]
+    future: Future[Sealed] | asyncio.Future[Sealed]
+    loop: asyncio.AbstractEventLoop | None = None
+    settings: bool = False
+    index: int = -1
+    answer: Sealed | SignoffError | None = field(default=None)
+
+
+class Writer:
+    """Owns the writing connection and the tree. Started with `start`, ended with `stop`."""
+
+    def __init__(
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        tree: TreeFrom,
+        notary: Notary,
+        mark: HighWaterMark | None,
+        committed: Callable[[Sequence[Work]], None],
+    ) -> None:
+        self._connect, self._tree_from, self._notary = connect, tree, notary
+        self._mark, self._committed = mark, committed
+        self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="signoff-ledger", daemon=True)
+        self._db: sqlite3.Connection | None = None
+        self._closed = False
+        self._unmarked = ""
+        self._marked_at = 0.0
+        self.mark_trouble = ""
+        self.tree: Tree = tree(0, b"")
+        self.head: tuple[int, str] = (0, self.tree.root().hex())
+
+    def start(self, tree: Tree) -> None:
+        """Begin to write after this tree, which must be the committed one."""
+        self._stand_at(tree)
+        self._db = self._connect()
+        self._thread.start()
+
+    def put(self, work: Work) -> None:
+        """Queue one receipt; its future is resolved once it is durable, or refused."""
+        if self._closed:
+            raise LedgerUnavailable("no receipt can be written", "the ledger is closed", "")
+        self._queue.put(work)
+
+    def stop(self) -> None:
+        """Write what is queued, then end the thread and let go of the file."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+            self._thread.join()
+
+    def _run(self) -> None:
+        ending = False
+        while not ending:
+            group: list[Work] = []
+            try:
+                first = self._queue.get(timeout=self._patience())
+            except queue.Empty:
+                self._write_mark()
+                continue
+            ending = self._gather(first, group)
+            if group:
+                self._commit(group)
+                _resolve(group)
+        self._write_mark()
+        for late in self._left_over():
+            late.answer = _unavailable("the ledger is closed")
+            _resolve([late])
+        if self._db is not None:
+            self._db.close()
+
+    def _gather(self, first: Work | None, group: list[Work]) -> bool:
+        """Take what waits into the group; whether the end was among it."""
+        work = first
+        while work is not None:
+            group.append(work)
+            if len(group) >= GROUP_MOST:
+                return False
+            try:
+                work = self._queue.get_nowait()
+            except queue.Empty:
+                return False
+        return True
+
+    def _left_over(self) -> list[Work]:
+        found: list[Work] = []
+        while not self._queue.empty():
+            work = self._queue.get_nowait()
+            if work is not None:
+                found.append(work)
+        return found
+
+    def _commit(self, group: Sequence[Work]) -> None:
+        """One transaction for the group; every member has its answer afterwards."""
+        try:
+            db = self._ready()
+            db.execute("BEGIN IMMEDIATE")
+            leaves = self._write_all(db, group)
+            if not leaves:
+                db.execute("ROLLBACK")
+                return
+            tree = self.tree.extended(leaves)
+            root = tree.root()
+            note = self._notary.sign(tree.size, root)
+            db.execute("INSERT INTO checkpoints VALUES (?,?,?)", (tree.size, tree.packed(), note))
+            db.execute("COMMIT")
+        except (sqlite3.Error, OSError, SignoffError) as error:
+            self._give_up(group, error)
+            return
+        self._stand_at(tree)
+        for work in group:
+            if work.answer is None:
+                work.answer = Sealed(work.index, *self.head)
+        self._committed(group)
+        self._unmarked = note
+        if any(work.mark != "read" for work in group) or self._patience() == 0:
+            self._write_mark()
+
+    def _write_all(self, db: sqlite3.Connection, group: Sequence[Work]) -> list[bytes]:
+        """Write each member; a refused one is rolled back alone. The leaves, in order."""
+        leaves: list[bytes] = []
+        execute, at = db.execute, self.tree.size
+        for work in group:
+            work.index = at
+            row = (at, work.time_ms, work.mark, work.action_id, work.run, work.leaf)
+            if work.writes:
+                execute("SAVEPOINT one")
+                try:
+                    for write in work.writes:
+                        write(db, Moment(at, work.time_ms))
+                except StateConflict as error:
+                    execute("ROLLBACK TO one")
+                    execute("RELEASE one")
+                    work.answer = error
+                    continue
+                execute(_INSERT, row)
+                execute("RELEASE one")
+            else:
+                execute(_INSERT, row)
+            leaves.append(work.leaf)
+            at += 1
+        return leaves
+
+    def _ready(self) -> sqlite3.Connection:
+        """The connection; after trouble a new one, with the tree read back from the file."""
+        if self._db is None:
+            db = self._connect()
+            query = "SELECT size, peaks FROM checkpoints ORDER BY size DESC LIMIT 1"
+            size, packed = db.execute(query).fetchone() or (0, b"")
+            if size < self.tree.size:
+                db.close()
+                raise LedgerUnavailable(
+                    "no receipt can be written",
+                    f"the ledger has {size} receipts, {self.tree.size} were committed",
+                    "stop the daemon and restore the state directory",
+                )
+            self._stand_at(self._tree_from(size, packed))
+            self._db = db
+        return self._db
+
+    def _give_up(self, group: Sequence[Work], error: Exception) -> None:
+        """Nothing of the group was written: tell everyone, and begin anew next time."""
+        failure = error if isinstance(error, LedgerUnavailable) else _unavailable(str(error))
+        for work in group:
+            work.answer = failure
+        db, self._db = self._db, None
+        if db is not None:
+            try:
+                db.close()
+            except sqlite3.Error:
+                # The file is in trouble already; what was not committed is rolled back
+                # by whoever opens it next.
+                return
+
+    def _stand_at(self, tree: Tree) -> None:
+        self.tree = tree
+        self.head = (tree.size, tree.root().hex())
+
+    def _patience(self) -> float | None:
+        """How many seconds the mark may still wait; None when it is up to date."""
+        if self._mark is None or not self._unmarked:
+            return None
+        return max(0.0, self._marked_at + MARK_LATE_S - time.monotonic())
+
+    def _write_mark(self) -> None:
+        if self._mark is None or not self._unmarked:
+            return
+        self._marked_at = time.monotonic()
+        try:
+            self._mark.write(self._unmarked)
+        except OSError as error:
+            # The receipts are durable; the mark is tried again, and `status` says so.
+            self.mark_trouble = f"high-water mark not written: {error}"
+            return
+        self._unmarked = self.mark_trouble = ""
+
+
+def _resolve(group: Sequence[Work]) -> None:
+    """Tell everyone who waits, once for each event loop."""
+    loops: dict[asyncio.AbstractEventLoop, list[Work]] = {}
+    for work in group:
+        if work.loop is None:
+            _answer(work)
+        else:
+            loops.setdefault(work.loop, []).append(work)
+    for loop, works in loops.items():
+        try:
+            loop.call_soon_threadsafe(_answer_all, works)
+        except RuntimeError:
+            # The loop was closed while it waited: nobody is left to be told.
+            continue
+
+
+def _answer_all(works: Sequence[Work]) -> None:
+    for work in works:
+        _answer(work)
+
+
+def _answer(work: Work) -> None:
+    if work.future.done():
+        return
+    if isinstance(work.answer, Sealed):
+        work.future.set_result(work.answer)
+    else:
+        work.future.set_exception(work.answer or _unavailable("it was never written"))
+
+
+def _unavailable(why: str) -> LedgerUnavailable:
+    return LedgerUnavailable(
+        "no receipt can be written", why, "free the disk or mend the ledger; nothing was done"
+    )

@@ -75,14 +75,15 @@ class Bundle:
     @cached_property
     def names_people(self) -> bool:
         """Whether it matters who signs, and not only how many do."""
-        return any(p.mentions("approvers", "approverTeams") for p in self.policies)
+        return any(p.paths & {"approvers", "approverTeams", ""} for p in self.policies)
 
     @cached_property
     def reads_by_target(self) -> bool:
         """Whether a policy that may decide a read looks at which target is read."""
         members = _members(json.loads(self.schema_text))
+        telling = {"target.uid", "target", ""}
         return any(
-            p.mentions("uid") and _may_be(p, "Agent", "read", members) for p in self.policies
+            p.paths & telling and _may_be(p, "Agent", "read", members) for p in self.policies
         )
 
     def slice(self, kind: str, verb: str) -> cedarpy.PolicySet:

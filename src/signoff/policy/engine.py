@@ -18,7 +18,7 @@ import cedarpy
 
 from signoff.model.action import Principal
 from signoff.model.decision import Decision, Obligation, Ruling
-from signoff.model.effect import Understanding
+from signoff.model.effect import Understanding, Verb
 from signoff.model.ports import Facts
 from signoff.policy.bundle import Bundle, agent_entity
 from signoff.policy.request import (
@@ -34,6 +34,10 @@ SUBSETS_MOST = 256
 
 AGENTS_MOST = 512
 """How many agents the engine remembers beyond those the bundle names."""
+
+
+UNDOABLE_NEVER = frozenset({Verb.READ, Verb.DISCLOSE, Verb.UNKNOWN})
+"""Verbs that leave nothing to capture, whatever an effect claims."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,14 @@ class _Case:
     operator: str
     signed: frozenset[str]
     eligible: frozenset[str]
+
+
+@dataclass(frozen=True)
+class _Way:
+    """People who could sign, and what the engine says if they do."""
+
+    people: frozenset[str]
+    verdicts: tuple[Verdict, ...]
 
 
 class CedarJudge:
@@ -104,9 +116,9 @@ class CedarJudge:
         if any(v.erred for v in now):
             what = "denied: a policy could not be evaluated; next: tell the policies' author"
             return self._ruled(Ruling.DENY, ("evaluation-error", *erring), what)
-        more = self._more(case, now)
-        if more is not None:
-            return self._held(case, understanding, now, len(more))
+        way = self._more(case, now)
+        if way is not None:
+            return self._held(case, understanding, now, way)
         return self._denied(case, understanding)
 
     def _case(self, principal: Principal, understanding: Understanding, facts: Facts) -> _Case:
@@ -165,14 +177,18 @@ class CedarJudge:
         reasons = tuple(sorted(result.diagnostics.reasons))
         return Verdict(result.decision is cedarpy.Decision.Allow and not erred, reasons, erred)
 
-    def _more(self, case: _Case, now: list[Verdict]) -> frozenset[str] | None:
+    def _more(self, case: _Case, now: list[Verdict]) -> _Way | None:
         """The smallest set of people whose sign-offs would allow everything, or None."""
         # What is denied now most likely stays denied: asking it first ends a try early.
         order = sorted(range(len(now)), key=lambda i: now[i].allowed)
         for people in islice(self._subsets(case.eligible), SUBSETS_MOST):
-            signed = case.signed | people
-            if all(self._ask(case, case.asks[i], signed).allowed for i in order):
-                return people
+            verdicts = []
+            for i in order:
+                verdicts.append(self._ask(case, case.asks[i], case.signed | people))
+                if not verdicts[-1].allowed:
+                    break
+            else:
+                return _Way(people, tuple(verdicts))
         return None
 
     def _subsets(self, eligible: frozenset[str]) -> Iterator[frozenset[str]]:
@@ -189,13 +205,16 @@ class CedarJudge:
         return self._ruled(Ruling.ALLOW, reasons, "allowed", obligations=owed)
 
     def _held(
-        self, case: _Case, understanding: Understanding, now: list[Verdict], more: int
+        self, case: _Case, understanding: Understanding, now: list[Verdict], way: _Way
     ) -> Decision:
-        reasons = self._ordered(v for v in now if not v.allowed) or ("no-permit",)
+        blocking = self._ordered(v for v in now if not v.allowed)
+        reasons = blocking or self._ordered(iter(way.verdicts))
+        why = self._why(reasons) if blocking else f"nothing permits it unsigned ({reasons[0]})"
+        more = len(way.people)
         quorum = len(case.signed) + more
         people = "1 person has" if more == 1 else f"{more} people have"
         still = f"{people} to sign" if not case.signed else f"{more} more of {quorum} have to sign"
-        text = f"held: {self._why(reasons)}; {still}; next: wait for the ticket"
+        text = f"held: {why}; {still}; next: wait for the ticket"
         owed = (*_captures(understanding), Obligation.NOTIFY)
         return self._ruled(
             Ruling.HOLD, reasons, _with_safer(text, understanding), quorum=quorum, obligations=owed
@@ -245,7 +264,9 @@ class CedarJudge:
 
 def _captures(understanding: Understanding) -> tuple[Obligation, ...]:
     """An undo is owed for every change that claims to be exact or bounded."""
-    claims = any(not e.is_read and e.reversibility.rank >= 2 for e in understanding.effects)
+    claims = any(
+        e.verb not in UNDOABLE_NEVER and e.reversibility.rank >= 2 for e in understanding.effects
+    )
     return (Obligation.CAPTURE,) if claims else ()
 
 

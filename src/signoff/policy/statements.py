@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import cedarpy
@@ -53,9 +54,11 @@ class Policy:
         """`permit` or `forbid`."""
         return str(self.est["effect"])
 
-    def mentions(self, *attributes: str) -> bool:
-        """Whether its conditions read one of these attributes, of whatever value."""
-        return any(name in attributes for name in _attributes(self.est["conditions"]))
+    @cached_property
+    def paths(self) -> frozenset[str]:
+        """What of the context its conditions read: `approvals`, `target.uid`; `target` and
+        the empty path when a record is read as a whole."""
+        return frozenset(_paths(self.est["conditions"]))
 
 
 def statements(source: Source) -> Iterator[tuple[int, str]]:
@@ -171,16 +174,31 @@ def _string_end(text: str, at: int) -> int:
     return -1
 
 
-def _attributes(node: object) -> Iterator[str]:
-    """Every attribute name an expression reads or asks for (`.`, `has`)."""
+def _paths(node: object) -> Iterator[str]:
+    """Every path below `context` that an expression reads (`.`) or asks for (`has`)."""
     if isinstance(node, Mapping):
-        for key, value in node.items():
-            if key in (".", "has") and isinstance(value, Mapping) and "attr" in value:
-                yield str(value["attr"])
-            yield from _attributes(value)
+        path = _path(node)
+        if path is not None:
+            yield path
+            return
+        for value in node.values():
+            yield from _paths(value)
     elif isinstance(node, (list, tuple)):
         for value in node:
-            yield from _attributes(value)
+            yield from _paths(value)
+
+
+def _path(node: Mapping[str, Any]) -> str | None:
+    """The path of one expression that is nothing but a path below `context`."""
+    if node.get("Var") == "context":
+        return ""
+    for operator in (".", "has"):
+        inner = node.get(operator)
+        if isinstance(inner, Mapping) and isinstance(inner.get("left"), Mapping):
+            above = _path(inner["left"])
+            if above is not None:
+                return f"{above}.{inner['attr']}" if above else str(inner["attr"])
+    return None
 
 
 def _one_line(error: object) -> str:

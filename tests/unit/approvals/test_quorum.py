@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,6 +68,19 @@ def test_only_an_approved_hold_is_ever_claimed_and_only_a_quorum_approves_one() 
 
 def test_the_table_in_the_specification_is_the_table_in_the_code() -> None:
     assert table() in SPEC.read_text()
+
+
+def test_the_example_in_the_specification_is_what_is_signed() -> None:
+    text = SPEC.read_text()
+    example = json.loads(text.split("```json\n")[1].split("```")[0])
+    assert example == a_hold().payload(Verdict.APPROVE)
+    assert f"`{ALICE.keys[0].public}`" in text
+    assert f"`{ALICE.keys[0].fingerprint}`" in text
+
+
+def test_the_specification_names_every_signed_member() -> None:
+    text = SPEC.read_text()
+    assert all(f"`{member}`" in text for member in a_hold().payload(Verdict.APPROVE))
 
 
 def test_a_hold_is_over_at_its_expiry_and_not_a_millisecond_earlier() -> None:

@@ -134,6 +134,16 @@ def test_the_larger_of_both_quorums_is_needed_and_never_none() -> None:
     assert not count(hold, [], quorum=0).enough
     assert count(hold, [], quorum=3).needed == 3
     assert count(a_hold(quorum=2), [], quorum=1).needed == 2
+    nobody = count(replace(a_hold(), quorum=0), [], quorum=0)
+    assert nobody.needed == 1
+    assert not nobody.enough
+
+
+def test_a_row_filed_under_another_ticket_or_key_is_left_out() -> None:
+    hold = a_hold()
+    row = signed(hold, "alice")
+    assert not count(hold, [replace(row, ticket="H-00000000")]).humans
+    assert not count(hold, [replace(row, key=Pen("bob").enrolled.fingerprint)]).humans
 
 
 def test_an_expired_hold_counts_nobody() -> None:
@@ -164,6 +174,8 @@ def test_in_solo_the_operator_counts_when_shown_to_be_there() -> None:
     assert count(hold, [signed(hold, "olga")], quorum=1, solo=True).humans == {"olga"}
     assert not count(hold, [signed(hold, "olga")], quorum=1, solo=False).humans
     assert not count(hold, [signed(hold, "olga")], quorum=2, solo=True).humans
+    own = a_hold(quorum=1, principal=Principal("", "", "olga"))
+    assert not count(own, [signed(own, "olga")], quorum=1, solo=True).humans
     humans = (human("olga", Pen("olga", "ssh")),)
     row = signed(hold, "olga", pen=Pen("olga", "ssh"))
     assert not count(hold, [row], humans, quorum=1, solo=True).humans

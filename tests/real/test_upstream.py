@@ -39,7 +39,8 @@ def refused(call: Callable[[], Any]) -> tuple[str, str]:
 def retained(world: worlds.World, *kinds: str) -> dict[str, Any]:
     body = template(world)
     for kind in kinds:
-        body["Resources"][world.logical(kind)]["DeletionPolicy"] = "Retain"
+        resource = body["Resources"][world.logical(kind)]
+        resource["DeletionPolicy"], resource["Metadata"] = "Retain", {"Why": "kept"}
     return body
 
 
@@ -249,6 +250,31 @@ def test_a_resource_that_leaves_the_template_with_retain_stays(
     stacks.update_stack(StackName=world.stack, TemplateBody=json.dumps(body))
     assert world.logical("table") not in listed(stacks, world)
     assert worlds.snapshot(world, aws.url).items == before.items
+
+
+def test_an_update_of_policies_alone_is_no_update(owner: Owner, world: worlds.World) -> None:
+    stacks, body = owner("cloudformation"), template(world)
+    body["Resources"][world.logical("table")]["DeletionPolicy"] = "Retain"
+    for text in (json.dumps(body), worlds.template(world)):
+        code, message = refused(
+            lambda text=text: stacks.update_stack(StackName=world.stack, TemplateBody=text)
+        )
+        assert (code, message) == ("ValidationError", "No updates are to be performed.")
+
+
+def test_a_change_set_without_a_type_is_for_the_running_stack_and_its_name_is_taken_once(
+    owner: Owner, world: worlds.World
+) -> None:
+    stacks = owner("cloudformation")
+    which = {"StackName": world.stack, "ChangeSetName": "once"}
+    body = worlds.template(world, "2")
+    stacks.create_change_set(**which, TemplateBody=body)
+    assert len(stacks.describe_stacks()["Stacks"]) == 1
+    code, _ = refused(lambda: stacks.create_change_set(**which, TemplateBody=body))
+    assert code == "AlreadyExistsException"
+    stacks.delete_change_set(**which)
+    stacks.delete_change_set(**which)
+    assert refused(lambda: stacks.describe_change_set(**which))[0] == "ChangeSetNotFound"
 
 
 def test_creating_a_stack_over_an_existing_bucket_is_a_native_error_and_leaves_no_stack(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from moto.cloudformation import models
-from moto.cloudformation.exceptions import CloudFormationError
-from moto.core.responses import ActionResult
+from moto.cloudformation.exceptions import AlreadyExistsException, CloudFormationError
+from moto.core.responses import ActionResult, EmptyResult
 
-from signoff.demo.physical import find_physical, invalid, marked
+from signoff.demo.physical import RETAINED, find_physical, invalid, marked
 from signoff.demo.replacement import ResourceDiff, diff, parameters_of, resolved
 
 
@@ -42,6 +43,11 @@ def _change_entry(change: ResourceDiff, physical: Any) -> dict[str, Any]:
     }
     if physical:
         entry["PhysicalResourceId"] = physical
+    policy = change.policy or "Delete"
+    if change.action == "Remove":
+        entry["PolicyAction"] = "Retain" if policy in RETAINED else policy
+    if change.replacement in ("True", "Conditional"):
+        entry["PolicyAction"] = "ReplaceAndRetain" if policy in RETAINED else "ReplaceAndDelete"
     if change.replacement:
         entry["Replacement"] = change.replacement
         entry["Details"] = [
@@ -101,12 +107,28 @@ def _change_set(backend: Any, name: str, stack: str | None) -> Any:
     raise CloudFormationError("ChangeSetNotFound", f"ChangeSet [{name}] does not exist")
 
 
+def delete_change_set(self: Any) -> Any:
+    """DeleteChangeSet of this stack's change set; one that is not there is no error."""
+    with suppress(CloudFormationError):
+        found = _change_set(
+            self.cloudformation_backend,
+            self._get_param("ChangeSetName"),
+            self._get_param("StackName"),
+        )
+        del self.cloudformation_backend.change_sets[found.change_set_id]
+    return EmptyResult()
+
+
 def creating_change_set(original: Any) -> Any:
     """CreateChangeSet around moto's own."""
 
     def create(self: Any) -> Any:
         # The service's default is UPDATE; moto's is CREATE, which makes a second stack.
         kind, ask = self._get_param("ChangeSetType", "UPDATE"), self._get_param
+        for one in self.cloudformation_backend.change_sets.values():
+            known_as = (one.change_set_name, one.stack_name)
+            if known_as == (ask("ChangeSetName"), ask("StackName")):
+                raise AlreadyExistsException(f"ChangeSet {one.change_set_id} already exists")
         if kind == "IMPORT":
             return _create_import(self)
         name = ask("StackName")

@@ -15,11 +15,16 @@ from moto.cloudformation import models, parsing, responses
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, EmptyResult
 
-from signoff.demo.change_sets import changes_of, creating_change_set, describe_change_set, executing
-from signoff.demo.physical import FOREIGN, invalid, marked, native
+from signoff.demo.change_sets import (
+    changes_of,
+    creating_change_set,
+    delete_change_set,
+    describe_change_set,
+    executing,
+)
+from signoff.demo.physical import FOREIGN, RETAINED, invalid, marked, native
 from signoff.demo.replacement import NAMES, diff, modified, parameters_of, resolved
 
-RETAINED = ("Retain", "RetainExceptOnCreate")
 _CHANGE = threading.RLock()
 
 
@@ -92,6 +97,31 @@ def _plan(self: Any, template: Any, parameters: Any = None) -> dict[str, list[st
         if change.action != "Modify" or change.properties:
             plan[change.action].append(change.logical_id)
     return plan
+
+
+def _updating_stack(original: Any) -> Any:
+    def update(self: Any, **given: Any) -> Any:
+        stack = self.get_stack(given["name"])
+        mapping, new = stack.resource_map, models.Stack.parse_template(given["template"])
+        before = resolved(
+            mapping._resource_json_map, parameters_of(mapping._template, mapping.input_parameters)
+        )
+        values = self._resolve_update_parameters(
+            instance=stack, incoming_params=given["parameters"]
+        )
+        after = resolved(new["Resources"], parameters_of(new, values))
+        # The service takes no update whose only changes are policies of resources ("update
+        # considerations" in its guide): something real, if only metadata, has to change too.
+        real = any(
+            change.action != "Modify" or change.properties or "Metadata" in change.scope
+            for change in diff(before, after)
+        )
+        rest = [{**one, "Resources": None} for one in (mapping._template, new)]
+        if not real and rest[0] == rest[1] and given.get("tags") in (None, stack.tags):
+            raise invalid("No updates are to be performed.")
+        return original(self, **given)
+
+    return update
 
 
 def _deleting(original: Any) -> Any:
@@ -210,10 +240,12 @@ def fill() -> None:
     _put(answers, "update_termination_protection", _update_termination_protection)
     _put(answers, "delete_stack", _delete_stack_response)
     _put(answers, "describe_change_set", describe_change_set)
+    _put(answers, "delete_change_set", delete_change_set)
     _put(answers, "create_change_set", creating_change_set(answers.create_change_set))
     answers.RESPONSE_KEY_PATH_TO_TRANSFORMER.pop("DescribeChangeSetOutput.Changes", None)
     _put(backend, "delete_stack", _delete_stack)
     _put(backend, "create_stack", _creating_stack(backend.create_stack))
+    _put(backend, "update_stack", _updating_stack(backend.update_stack))
     _put(backend, "execute_change_set", executing(backend.execute_change_set))
     _put(models.ChangeSet, "diff", changes_of)
     mapping = parsing.ResourceMap

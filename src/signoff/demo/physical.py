@@ -25,6 +25,9 @@ def _partition(region: str) -> str:
     return str(get_partition(region))
 
 
+# Deletion policies under which a resource outlives its stack.
+RETAINED = ("Retain", "RetainExceptOnCreate")
+
 # How a resource's own service fails inside a stack operation; moto would answer with that
 # service's error in that service's format, which no CloudFormation client can read.
 FOREIGN = (ServiceException, HTTPException, AttributeError, KeyError, TypeError)

@@ -22,7 +22,7 @@ ALWAYS: Mapping[str, frozenset[str]] = {
     "AWS::SNS::Topic": frozenset({"TopicName", "FifoTopic"}),
     "AWS::IAM::Role": frozenset({"RoleName", "Path"}),
     "AWS::IAM::ManagedPolicy": frozenset({"ManagedPolicyName", "Path", "Description"}),
-    "AWS::SSM::Parameter": frozenset({"Name"}),
+    "AWS::SSM::Parameter": frozenset({"Name", "Type"}),
     "AWS::RDS::DBInstance": frozenset(
         {"DBInstanceIdentifier", "MasterUsername", "StorageEncrypted", "KmsKeyId", "DBName"}
     ),
@@ -56,7 +56,8 @@ class ResourceDiff:
     `action`: `Add`, `Modify` or `Remove`. `replacement`: `True`, `False`, `Conditional`, as
     DescribeChangeSet says it, empty for additions and removals. `properties`: the changed
     property names with their `RequiresRecreation` (`Always`, `Conditionally`, `Never`).
-    `scope`: `Properties`, `Tags`, or an attribute's name.
+    `scope`: `Properties`, `Tags`, or an attribute's name. `policy` decides what becomes of the
+    old resource: its DeletionPolicy when removed, its UpdateReplacePolicy when replaced.
     """
 
     logical_id: str
@@ -65,6 +66,7 @@ class ResourceDiff:
     replacement: str = ""
     properties: tuple[tuple[str, str], ...] = ()
     scope: tuple[str, ...] = ()
+    policy: str = ""
 
 
 def resolved(value: Any, parameters: Mapping[str, Any]) -> Any:
@@ -119,7 +121,8 @@ def modified(logical_id: str, old: Json, new: Json) -> ResourceDiff | None:
         scope = ("Tags", *scope)
     if any(name != "Tags" for name in names):
         scope = ("Properties", *scope)
-    return ResourceDiff(logical_id, kind, "Modify", replacement, touched, scope)
+    policy = str(new.get("UpdateReplacePolicy") or "")
+    return ResourceDiff(logical_id, kind, "Modify", replacement, touched, scope, policy)
 
 
 def _canonical(properties: Json, name: str) -> str | None:
@@ -155,7 +158,9 @@ def diff(old: Json, new: Json) -> tuple[ResourceDiff, ...]:
             found[name] = change
     for name in old:
         if name not in new:
-            found[name] = ResourceDiff(name, str(old[name].get("Type", "")), "Remove")
+            policy = str(old[name].get("DeletionPolicy") or "")
+            kind = str(old[name].get("Type", ""))
+            found[name] = ResourceDiff(name, kind, "Remove", policy=policy)
     replaced = {name for name, change in found.items() if change.replacement == "True"}
     for name in new:
         if not replaced or name in replaced or name not in old:

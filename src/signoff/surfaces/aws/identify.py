@@ -35,6 +35,8 @@ TWINS: Mapping[str, str] = {
     "docdb": "rds",
     "neptune": "rds",
     "wisdom": "qconnect",
+    "greengrassv2": "greengrass",
+    "lambda-microvms": "lambda",
     "sms-voice": "pinpoint-sms-voice",
 }
 

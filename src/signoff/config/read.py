@@ -293,9 +293,9 @@ class _Reading:
                 )
             values = self._values("environment", 0, heading, table)
             environment = Environment(name=name, **values)  # type: ignore[arg-type] # the table of settings checked each type
-            if name == "production" and environment.disposable:
+            if "production" in (name, environment.within) and environment.disposable:
                 raise self._fail(
-                    "`production` is marked disposable",
+                    f"`{name}` is production and marked disposable",
                     "what nobody mapped is production",
                     "map what is disposable to an environment of its own",
                     heading,

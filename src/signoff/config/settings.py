@@ -114,6 +114,12 @@ SETTINGS: tuple[Setting, ...] = (
         "high",
         choices=("low", "medium", "high"),
     ),
+    _text(
+        "environment",
+        "within",
+        "The shipped environment it is part of, whose policies hold for it too.",
+        choices=("", "production", "staging", "development"),
+    ),
     Setting(
         "environment",
         "disposable",

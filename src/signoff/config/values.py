@@ -56,10 +56,12 @@ class LimitSettings:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """A named place. `disposable`: changes that cannot be taken back are fine there."""
+    """A named place. `within` is the shipped environment it is part of ("" for none);
+    `disposable`: changes that cannot be taken back are fine there."""
 
     name: str
     criticality: str = "high"
+    within: str = ""
     disposable: bool = False
 
 
@@ -173,6 +175,10 @@ class Config:
     def disposable(self) -> frozenset[str]:
         """Environments where changes that cannot be taken back are fine."""
         return frozenset(e.name for e in self.environments if e.disposable)
+
+    def places_within(self) -> Mapping[str, str]:
+        """The owner's own environments and the shipped one each is part of."""
+        return {e.name: e.within for e in self.environments if e.name not in SHIPPED_ENVIRONMENTS}
 
     def place_rules(self) -> tuple[Mapping[str, str], ...]:
         """The map as `surfaces.base.Places.rules` takes it."""

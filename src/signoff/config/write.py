@@ -84,7 +84,7 @@ def config_reference() -> str:
     for name in sections():
         lines += [f"## {titles.get(name, f'[{name}]')}", ""]
         for setting in section(name).values():
-            kind = " or ".join(f"`{c}`" for c in setting.choices) or setting.shape.value
+            kind = " or ".join(f"`{c}`" for c in setting.choices if c) or setting.shape.value
             if setting.high:
                 kind += f", {setting.low:,} to {setting.high:,} {setting.unit}".rstrip()
             default = "required" if setting.required else f"default {_default(setting.default)}"

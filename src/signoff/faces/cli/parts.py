@@ -1,0 +1,55 @@
+"""What the commands reach for, imported when it is used: `signoff --help` stays light.
+
+Rooms of other floors are named here once. What is not installed says so in one line.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from signoff.model.errors import SignoffError
+
+if TYPE_CHECKING:
+    from signoff.config import Config
+    from signoff.faces.client import ControlClient
+
+
+def reach(module: str, name: str) -> Callable[..., Any]:
+    """A function of another room, imported now. Raises `SignoffError` when it is absent."""
+    try:
+        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(error.name):
+            raise
+        raise _absent(module) from error
+    except AttributeError as error:
+        raise _absent(f"{module}.{name}") from error
+    return found
+
+
+def settings() -> Config:
+    """The settings of this user; raises `ConfigInvalid`."""
+    from signoff.config import load_config
+
+    return load_config()
+
+
+def control() -> ControlClient:
+    """The client of this user's daemon: `$SIGNOFF_CONTROL`, or the settings' socket."""
+    from pathlib import Path
+
+    from signoff.faces.client import ControlClient
+
+    named = os.environ.get("SIGNOFF_CONTROL")
+    return ControlClient(Path(named) if named else settings().control_socket)
+
+
+def _absent(name: str) -> SignoffError:
+    return SignoffError(
+        f"`{name}` is not part of this installation",
+        "the command needs it",
+        "install the whole of signoff again",
+    )

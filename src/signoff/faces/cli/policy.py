@@ -1,0 +1,60 @@
+"""Policies: checking them, and asking that a boundary be lowered for a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from signoff.faces import render
+from signoff.faces.backend import Act
+from signoff.faces.cli.acts import carry_out
+from signoff.faces.cli.decide import signer_options
+from signoff.faces.cli.shared import DONE, HELD, answer, json_option, milliseconds
+
+
+@click.group()
+def policy() -> None:
+    """Check policies; lower a boundary for a time."""
+
+
+@policy.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--profile", type=click.Choice(["team", "solo"]), default=None)
+@json_option
+def check(files: tuple[Path, ...], profile: str | None, as_json: bool) -> int:
+    """Parse and validate the shipped policies and FILES (else those of the settings).
+
+    Works without settings. Exit code 4 names the policy and line at fault.
+    """
+    from signoff.config import config_path, load_config
+    from signoff.policy.bundle import load_bundle
+
+    config = load_config() if config_path().exists() else None
+    chosen = profile or (config.profile if config else "team")
+    extra = files or (config.policies if config else ())
+    bundle = load_bundle(chosen, extra)
+    value = {"profile": chosen, "bundle": bundle.digest, "safeguard": "safeguard not proved"}
+    lines = [f"{'policy':<9} {chosen}  bundle {bundle.digest[:12]}  valid, safeguard not proved"]
+    answer(as_json, value, lines)
+    return DONE
+
+
+@policy.command()
+@click.argument("boundary")
+@click.option("--env", "environment", default="production", show_default=True)
+@click.option("--ttl", default="1h", show_default=True, help="For how long: 15m 1h 8h.")
+@signer_options
+@json_option
+def lower(
+    boundary: str, environment: str, ttl: str, human: str, key_file: str, as_json: bool
+) -> int:
+    """Ask that a boundary be lowered in an environment for a time. Two people must sign."""
+    arguments = {"boundary": boundary, "environment": environment, "ttl_ms": milliseconds(ttl)}
+    result = carry_out(Act.LOWER, arguments, human, key_file)
+    ticket = render.safe(result.get("ticket") or "")
+    state = render.safe(result.get("state", "?"))
+    lines = [f"{'boundary':<9} {boundary} in {environment}: {state}  {ticket}".rstrip()]
+    held = bool(ticket) and state in {"held", "open"}
+    answer(as_json, result, lines, f"another human: signoff approve {ticket}" if held else "")
+    return HELD if held else DONE

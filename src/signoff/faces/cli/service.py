@@ -1,0 +1,22 @@
+"""`signoff up`: the daemon with its gates, in the foreground."""
+
+from __future__ import annotations
+
+import click
+
+from signoff.faces.cli.parts import reach, settings
+from signoff.faces.cli.shared import DONE, json_option
+
+
+@click.command()
+@click.option(
+    "--observe",
+    is_flag=True,
+    help="Forward, capture and record what would have been ruled, where the settings allow it.",
+)
+@json_option
+def up(observe: bool, as_json: bool) -> int:
+    """Run the daemon with its gates, in the foreground; a summary is printed at the end."""
+    serve = reach("signoff.faces.daemon", "serve")
+    code = serve(settings(), observe=observe, as_json=as_json)
+    return code if isinstance(code, int) else DONE

@@ -1,0 +1,317 @@
+"""`signoff init` and `signoff human`: who signs, what is production, where things lie."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from signoff.config import (
+    AwsSettings,
+    Config,
+    LedgerSettings,
+    MapRow,
+    VaultSettings,
+    check_owned,
+    config_path,
+    load_config,
+    make_private_file,
+    make_secret,
+    parse_config,
+    render_config,
+    write_config,
+)
+from signoff.faces.cli.shared import DONE, answer, json_option, tell
+from signoff.faces.cli.verification import PUBLIC_NAME, public_key
+from signoff.model.errors import ConfigInvalid, SignoffError
+from signoff.model.human import EnrolledKey, Human
+
+ENVIRONMENTS = ("production", "staging", "development")
+MATCHERS = ("account", "region", "name", "tag")
+TEAM_LEAST = 3
+"""Two who sign besides an operator."""
+
+
+@click.command()
+@click.argument("surface", type=click.Choice(["aws"]), default="aws")
+@click.option(
+    "--human",
+    "humans",
+    multiple=True,
+    metavar="NAME[=PUBLIC]",
+    help="Who signs; again for each. PUBLIC is a public key line or a .pub file; without it a key is made here.",
+)
+@click.option(
+    "--team/--solo",
+    "team",
+    default=None,
+    help="Two or more besides the operator, or one human (default: by their number).",
+)
+@click.option("--profile", default="", help="The AWS profile with the real credentials.")
+@click.option(
+    "--credentials",
+    type=click.Choice(["profile", "environment"]),
+    default="profile",
+    show_default=True,
+)
+@click.option("--account", default="", help="The AWS account (12 digits).")
+@click.option(
+    "--region", "regions", multiple=True, help="A region agents may call; again for each."
+)
+@click.option(
+    "--production",
+    multiple=True,
+    metavar="MATCH",
+    help="account=, region=, name= or tag= of what is production, joined by commas; so is the rest.",
+)
+@click.option("--staging", multiple=True, metavar="MATCH", help="What is staging.")
+@click.option("--development", multiple=True, metavar="MATCH", help="What is development.")
+@click.option("--trust-tags", is_flag=True, help="Only people write tags, so tags may lower.")
+@click.option("--endpoint", default="", help="Another endpoint for all AWS services (a local AWS).")
+@click.option("--state-dir", type=click.Path(path_type=Path), default=None)
+@click.option("--port", type=click.IntRange(0, 65535), default=4690, show_default=True)
+@click.option("--yes", is_flag=True, help="Ask nothing that has a default.")
+@json_option
+def init(
+    surface: str,
+    humans: tuple[str, ...],
+    team: bool | None,
+    yes: bool,
+    as_json: bool,
+    **given: object,
+) -> int:
+    """Ask a few questions and write the settings and keys; then show the result.
+
+    Every question has an option, for scripts. Passphrases are typed at the terminal.
+    """
+    path = config_path()
+    if path.exists():
+        raise ConfigInvalid(
+            f"there are settings at `{path}` already",
+            "they are never written over",
+            "signoff status",
+        )
+    answers = _asked(dict(given), yes)
+    names = humans or _ask_humans(yes)
+    _folder(path.parent)
+    people = tuple(_human(text, path.parent / "keys") for text in names)
+    config = _config(path, people, team, answers)
+    _folder(config.state_dir)
+    # The settings are checked before any secret is made, and written last.
+    parse_config(render_config(config), path)
+    make_secret(config.ledger.key_file, "the ledger key")
+    make_secret(config.vault.key_file, "the vault key")
+    (path.parent / PUBLIC_NAME).write_text(public_key(config) + "\n")
+    write_config(config, path)
+    load_config(path)
+    answer(as_json, summary(config), told(config), "signoff doctor, then signoff up")
+    return DONE
+
+
+@click.group()
+def human() -> None:
+    """The people who may sign."""
+
+
+@human.command()
+@click.argument("name")
+@json_option
+def key(name: str, as_json: bool) -> int:
+    """Make a key for NAME on this machine; prints the public line for `human add`."""
+    _folder(config_path().parent)
+    public, file = _new_key(name, config_path().parent / "keys")
+    lines = [f"{'key':<9} {file}", f"{'public':<9} {public}"]
+    next_step = f"signoff human add {name} --public '{public}'"
+    answer(as_json, {"name": name, "file": str(file), "public": public}, lines, next_step)
+    return DONE
+
+
+@human.command()
+@click.argument("name")
+@click.option(
+    "--public", default="", help="A public key line or a .pub file; without it a key is made here."
+)
+@click.option("--group", "groups", multiple=True, help="A group policies may name.")
+@json_option
+def add(name: str, public: str, groups: tuple[str, ...], as_json: bool) -> int:
+    """Enrol NAME, or one more key of theirs. Takes effect when the daemon starts again."""
+    config = load_config()
+    if config.path is None:
+        raise ConfigInvalid("there are no settings to add to", "", "signoff init")
+    fresh = _human(f"{name}={public}" if public else name, config.path.parent / "keys")
+    old = config.human(name)
+    if old is None:
+        people = (*config.humans, replace(fresh, groups=groups))
+    else:
+        merged = Human(name, (*old.keys, *fresh.keys), tuple(dict.fromkeys((*old.groups, *groups))))
+        people = tuple(merged if h is old else h for h in config.humans)
+    write_config(replace(config, humans=people), config.path)
+    lines = [f"{'human':<9} {h.name}  {len(h.keys)} keys" for h in people]
+    answer(
+        as_json, {"humans": [h.name for h in people]}, lines, "start the daemon again: signoff up"
+    )
+    return DONE
+
+
+# Questions.
+
+
+def _asked(given: dict[str, object], yes: bool) -> dict[str, object]:
+    if yes:
+        return given
+    if not given["account"]:
+        given["account"] = _ask("AWS account (12 digits, empty: any)")
+    if not given["regions"]:
+        given["regions"] = tuple(
+            _ask("regions agents may call (blanks between, empty: all)").split()
+        )
+    if not given["profile"] and given["credentials"] == "profile":
+        given["profile"] = _ask("AWS profile with the real credentials", "default")
+    for name in ENVIRONMENTS[1:]:
+        if not given[name]:
+            question = (
+                f"what is {name}? (account=.. region=.. name=.. tag=k=v; the rest is production)"
+            )
+            given[name] = tuple(_ask(question).split())
+    return given
+
+
+def _ask_humans(yes: bool) -> tuple[str, ...]:
+    if yes:
+        raise SignoffError("nobody can sign", "no human was named", "add --human NAME")
+    names = tuple(_ask("who signs? (names, blanks between)").split())
+    return names or _ask_humans(True)
+
+
+def _ask(question: str, default: str = "") -> str:
+    return str(
+        click.prompt(question, default=default, show_default=bool(default), err=True)
+    ).strip()
+
+
+# The result.
+
+
+def _config(
+    path: Path, people: Sequence[Human], team: bool | None, given: dict[str, object]
+) -> Config:
+    folder = path.parent
+    profile = "team" if (len(people) >= TEAM_LEAST if team is None else team) else "solo"
+    state = given["state_dir"]
+    if not isinstance(state, Path):
+        state = (
+            Path("/var/lib/signoff") if os.geteuid() == 0 else Path.home() / ".local/state/signoff"
+        )
+    trusted = bool(given["trust_tags"])
+    port = given["port"]
+    defaults = Config(
+        profile,
+        Path(os.path.abspath(state)),
+        LedgerSettings(folder / "keys" / "ledger.key", folder / "high-water" / "mark"),
+        VaultSettings(folder / "keys" / "vault.key"),
+    )
+    return replace(
+        defaults,
+        gate=replace(defaults.gate, port=port if isinstance(port, int) else 4690),
+        humans=tuple(people),
+        rules=tuple(
+            _row(name, text, trusted) for name in ENVIRONMENTS for text in _texts(given[name])
+        ),
+        aws=AwsSettings(
+            credentials=str(given["credentials"]),
+            profile=str(given["profile"]),
+            account=str(given["account"]),
+            regions=tuple(_texts(given["regions"])),
+            endpoint=str(given["endpoint"]),
+        ),
+        path=path,
+    )
+
+
+def _row(environment: str, text: str, trusted: bool) -> MapRow:
+    members: dict[str, str] = {}
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        if name not in MATCHERS or not equals or not value or name in members:
+            raise ConfigInvalid(
+                f"`{text}` does not say what is {environment}",
+                f"expected {', '.join(f'{m}=...' for m in MATCHERS)}",
+                "for example --development account=123456789012,name=dev-*",
+            )
+        members[name] = value
+    lowers = environment != "production"
+    return MapRow(environment, **members, tags_trusted=trusted and lowers and "tag" in members)
+
+
+def _human(text: str, keys: Path) -> Human:
+    name, _, public = text.partition("=")
+    if not name or not name.isprintable() or "/" in name or " " in name:
+        raise ConfigInvalid(f"`{name}` is no name for a human", "letters, digits, dots and dashes")
+    if public.endswith(".pub"):
+        try:
+            public = Path(public).expanduser().read_text().strip()
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise ConfigInvalid(f"cannot read `{public}`", reason) from error
+    line = public or _new_key(name, keys)[0]
+    return Human(name, (EnrolledKey.parse(line),))
+
+
+def _new_key(name: str, keys: Path) -> tuple[str, Path]:
+    from signoff.approvals.keys import create_key
+    from signoff.faces.cli.signing import new_passphrase
+
+    file = keys / f"{name}.key"
+    if file.exists():
+        raise ConfigInvalid(f"the key `{file}` exists already", "a key is never written over")
+    made = create_key(new_passphrase(name))
+    make_private_file(file, made.encrypted, "the key")
+    tell(f"the key of `{name}` is `{file}`: it belongs to that human alone")
+    return made.public, file
+
+
+def _folder(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o755, parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ConfigInvalid(f"cannot make `{path}`", reason, "name another place") from error
+    check_owned(path, "the directory")
+
+
+def summary(config: Config) -> dict[str, object]:
+    """What `init` wrote, as data."""
+    return {
+        "settings": str(config.path),
+        "state_dir": str(config.state_dir),
+        "profile": config.profile,
+        "humans": [h.name for h in config.humans],
+        "map": [dict(r.as_rule()) for r in config.rules],
+        "regions": list(config.aws.regions),
+        "account": config.aws.account,
+    }
+
+
+def told(config: Config) -> Iterable[str]:
+    """What `init` wrote, as lines."""
+    yield f"{'settings':<9} {config.path}"
+    yield f"{'state':<9} {config.state_dir}"
+    quorum = (
+        "two people for what cannot be taken back"
+        if config.profile == "team"
+        else ("your own sign-off for what can be taken back; the rest is denied to agents")
+    )
+    yield f"{'profile':<9} {config.profile}: {quorum}"
+    yield f"{'humans':<9} {', '.join(h.name for h in config.humans)}"
+    for row in config.rules:
+        match = ", ".join(f"{k}={v}" for k, v in row.as_rule().items() if k in MATCHERS)
+        yield f"{'map':<9} {row.environment:<12} {match}"
+    yield f"{'map':<9} {'production':<12} everything else"
+    yield f"{'keys':<9} {config.ledger.key_file}, {config.vault.key_file}"
+
+
+def _texts(value: object) -> list[str]:
+    return [str(v) for v in value] if isinstance(value, (tuple, list)) else []

@@ -169,6 +169,8 @@ def test_a_clock_that_goes_back_empties_no_window() -> None:
     breaker.record(RUN, read(), NOW)
     breaker.record(RUN, read(), NOW - HOUR_MS)
     assert breaker.counts(RUN, "x", NOW - 2 * HOUR_MS).calls_last_minute == 2
+    breaker.record(RUN, change(effects=DROP, denied=True), NOW - 2 * HOUR_MS)
+    assert breaker.counts(RUN, "x", NOW, effects=DROP).denials == 1
 
 
 def test_memory_is_bounded_and_a_principal_without_room_counts_as_the_worst() -> None:

@@ -231,7 +231,8 @@ def _with_ceilings(target: Target, terms: Terms) -> Target:
 
 
 def _target_differences(signed: tuple[Target, ...], now: tuple[Target, ...]) -> list[Difference]:
-    """Each target of now takes one signed target that covers it; equal ones go first."""
+    """Each target of now takes one signed target that covers it: equal ones first, then
+    the largest, so that what became smaller is not taken for something new."""
     left = list(signed)
     unmatched = []
     for target in now:
@@ -240,7 +241,7 @@ def _target_differences(signed: tuple[Target, ...], now: tuple[Target, ...]) -> 
         else:
             unmatched.append(target)
     found: list[Difference] = []
-    for target in unmatched:
+    for target in sorted(unmatched, key=_size, reverse=True):
         same = [t for t in left if (t.verb, t.resource) == (target.verb, target.resource)]
         if not same:
             text = f"new: {target.verb} `{_line(target.resource)}` in {target.environment}"
@@ -251,6 +252,10 @@ def _target_differences(signed: tuple[Target, ...], now: tuple[Target, ...]) -> 
         found += best
         left.remove(taken)
     return found
+
+
+def _size(target: Target) -> tuple[int, list[float]]:
+    return -target.reversibility.rank, sorted((_amount(b) for b in target.bounds), reverse=True)
 
 
 def _widened(signed: Target, now: Target) -> list[Difference]:

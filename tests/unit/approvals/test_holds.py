@@ -123,6 +123,14 @@ def test_ceilings_of_two_equal_targets_are_not_lent_to_each_other() -> None:
     assert stale(understanding(exact, lost), understanding(replace(lost, bounds=exact.bounds)))
 
 
+def test_one_ceiling_covers_one_target() -> None:
+    signed_for = understanding(effect(most=12), effect(most=5))
+    assert stale(signed_for, understanding(effect(most=5), effect(most=12))) == []
+    assert stale(signed_for, understanding(effect(most=10), effect(most=4))) == []
+    assert stale(signed_for, understanding(effect(most=4), effect(most=10))) == []
+    assert stale(signed_for, understanding(effect(most=10), effect(most=10))) == [Kind.BOUND]
+
+
 def test_a_lower_reversibility_is_stale() -> None:
     for worse in (Reversibility.DEGRADED, Reversibility.NONE):
         now = understanding(effect(reversibility=worse))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
 
 from signing import ALICE, BOB, HUMANS, NOW, OLGA, Pen, a_hold, effect, human, signed, understanding
+from signoff.approvals.quorum import distinct_approvers
 from signoff.approvals.recount import Recount, payload, recount
 from signoff.approvals.signatures import Verifiers, payload_of
 from signoff.model.action import Principal
@@ -60,6 +62,27 @@ def test_names_joined_by_a_shared_key_are_one_human() -> None:
     hold = a_hold()
     rows = [signed(hold, "ann", pen=Pen("k1")), signed(hold, "ben", pen=Pen("k4"))]
     assert count(hold, rows, humans).humans == {"ann"}
+
+
+CHAIN = (
+    human("ann", Pen("k1"), Pen("k2")),
+    human("ben", Pen("k2"), Pen("k3")),
+    human("cem", Pen("k3"), Pen("k4")),
+    human("dan", Pen("k4"), Pen("k1")),
+)
+
+
+@pytest.mark.parametrize("humans", list(itertools.permutations(CHAIN)))
+@pytest.mark.parametrize("left_out", range(4))
+def test_a_chain_of_shared_keys_is_one_human_in_any_order(
+    humans: tuple[Human, ...], left_out: int
+) -> None:
+    some = tuple(h for i, h in enumerate(humans) if i != left_out)
+    hold = a_hold()
+    pens = {"ann": "k1", "ben": "k2", "cem": "k3", "dan": "k4"}
+    rows = [signed(hold, h.name, pen=Pen(pens[h.name])) for h in some]
+    assert len(count(hold, rows, some).humans) == 1
+    assert distinct_approvers(hold, rows, some) == count(hold, rows, some).humans
 
 
 def test_a_forged_row_is_left_out_and_said() -> None:

@@ -108,6 +108,8 @@ def test_a_human_signs_a_hold_once_whatever_key_they_use() -> None:
     said = refusal(hold, signed(hold, "alice", pen=spare), humans, earlier=(first,))
     assert "already signed" in said
     assert verify_signoff(hold, signed(hold, "bob"), humans, LATER, earlier=(first,))
+    elsewhere = signed(a_hold(seed="other"), "alice")
+    assert verify_signoff(hold, signed(hold, "alice"), humans, LATER, earlier=(elsewhere,))
 
 
 def test_an_approved_hold_takes_a_rejection_and_no_further_approval() -> None:
@@ -238,6 +240,15 @@ def test_a_signature_over_another_text_is_refused() -> None:
         pen = Pen("a", kind)
         with pytest.raises(SignOffInvalid):
             SshKeygenVerifier().verify(pen.enrolled, b"other", pen.sign(b"text"))
+
+
+def test_key_and_namespace_are_checked_before_any_program_is_asked() -> None:
+    says_yes = SshKeygenVerifier("/bin/true")
+    pen, foreign = Pen("a", "ssh"), Pen("a", "ssh", namespace=b"git")
+    assert says_yes.verify(pen.enrolled, b"text", pen.sign(b"text"))
+    for signature in (foreign.sign(b"text"), Pen("b", "ssh").sign(b"text")):
+        with pytest.raises(SignOffInvalid):
+            says_yes.verify(pen.enrolled, b"text", signature)
 
 
 @pytest.mark.parametrize(

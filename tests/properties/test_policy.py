@@ -21,6 +21,15 @@ from signoff.policy.request import signers_context
 from signoff.policy.statements import Source
 
 HUMANS = {"olga": (), "ana": (), "bo": (), "cy": ()}
+SCOPED = Source(
+    "scoped.cedar",
+    '@id("s1") @why("x") forbid(principal, action, resource == Environment::"production");'
+    '@id("s2") @why("x") permit(principal is Human, action, resource is Environment);'
+    '@id("s3") @why("x") forbid(principal == Agent::"deployer", action in [Action::"destroy", '
+    'Action::"read"], resource is Environment in Environment::"staging");'
+    '@id("s4") @why("x") forbid(principal, action == Action::"update", '
+    'resource in Environment::"production") when { context.bound * 2 > 0 };',
+)
 BROAD = Source("owner.cedar", '@id("broad") @why("x") permit(principal, action, resource);')
 AGENT = Principal("deployer", "R-1", "olga")
 GRAVE = {Verb.DISARM, Verb.PERMIT, Verb.EXECUTE, Verb.DISCLOSE, Verb.UNKNOWN}
@@ -69,11 +78,11 @@ facts = st.builds(
 
 
 @cache
-def judge(profile: str, broad: bool = True) -> CedarJudge:
+def judge(profile: str, extra: Source = BROAD) -> CedarJudge:
     return CedarJudge(
         compile_bundle(
             profile,
-            [BROAD] if broad else [],
+            [extra],
             humans=HUMANS,
             environments={"prod-eu": "production"},
         )
@@ -215,7 +224,7 @@ def test_a_halted_run_does_nothing_and_a_frozen_place_does_not_change(
 def test_a_slice_of_the_policies_decides_as_all_of_them_do(
     understanding: Understanding, given_facts: Facts
 ) -> None:
-    judged = judge("team", broad=False)
+    judged = judge("team", SCOPED)
     bundle = judged.bundle
     static = {p.id: p.est for p in bundle.policies}
     whole = cedarpy.PolicySet.from_json_str(
@@ -230,10 +239,11 @@ def test_a_slice_of_the_policies_decides_as_all_of_them_do(
                 "resource": {"type": "Environment", "id": ask.environment},
                 "context": ask.with_signers(signers_context(case.signed, {}, False)),
             }
-            part = bundle.slice(case.kind, ask.verb)
+            part = bundle.slice(case.kind, ask.verb, ask.environment)
             one = cedarpy.is_authorized(request, part, case.entities, bundle.schema)
             all_of_them = cedarpy.is_authorized(request, whole, case.entities, bundle.schema)
             assert one.decision is all_of_them.decision
+            assert bool(one.diagnostics.errors) is bool(all_of_them.diagnostics.errors)
             assert sorted(one.diagnostics.reasons) == sorted(all_of_them.diagnostics.reasons)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import resources
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ ENVIRONMENTS: Mapping[str, str] = {
 """The shipped environments: name to the one it lies in. An owner's `prod-eu` lies in
 `production`, and every rule for production then holds for it."""
 
+OWN_TARGETS = "signoff:"
+"""What the uids of Signoff's own settings begin with: `signoff:boundary/<id>`."""
+
 SAFEGUARD = "safeguard not proved"
 SOURCE_MOST = 1 << 20
 
@@ -58,7 +62,7 @@ class Bundle:
     environments: Mapping[str, str]
     digest: str
     safeguard: str = SAFEGUARD
-    _slices: dict[tuple[str, str], cedarpy.PolicySet] = field(
+    _slices: dict[tuple[str, str, str], cedarpy.PolicySet] = field(
         default_factory=dict, repr=False, compare=False
     )
 
@@ -78,27 +82,23 @@ class Bundle:
         return any(p.paths & {"approvers", "approverTeams", ""} for p in self.policies)
 
     @cached_property
-    def reads_by_target(self) -> bool:
-        """Whether a policy that may decide a read looks at which target is read."""
-        members = _members(json.loads(self.schema_text))
+    def looks_at_target(self) -> bool:
+        """Whether a policy of the owner looks at which target it is. The shipped ones look
+        only at whether it is Signoff's own (`OWN_TARGETS`)."""
         telling = {"target.uid", "target", ""}
-        return any(
-            p.paths & telling and _may_be(p, "Agent", "read", members) for p in self.policies
-        )
+        return any(p.paths & telling for p in self.policies if not p.shipped)
 
-    def slice(self, kind: str, verb: str) -> cedarpy.PolicySet:
-        """The policies whose scope can match a principal type and an action: leaving the
-        others out cannot change a decision, since a scope never errs."""
-        return self._slices[kind, verb]
+    def slice(self, kind: str, verb: str, environment: str) -> cedarpy.PolicySet:
+        """The policies whose scope can match a principal type, an action and an environment
+        (as `within` names it): leaving the others out cannot change a decision, since a
+        scope never errs."""
+        return self._slices[kind, verb, environment]
 
     def within(self, environment: str) -> tuple[str, ...]:
         """The environment as this bundle knows it, and those it lies in. One that nobody
         configured is judged as `production`."""
-        place = environment if environment in self.environments else "production"
-        found = [place]
-        while (place := self.environments[place]) and place not in found:
-            found.append(place)
-        return tuple(found)
+        known = environment if environment in self.environments else "production"
+        return _within(known, self.environments)
 
 
 def load_bundle(
@@ -160,7 +160,7 @@ def compile_bundle(
                 "settings": settings or {},
             }
         ),
-        _slices=_slices(found, schema_text),
+        _slices=_slices(found, schema_text, places),
     )
     _canary(bundle)
     return bundle
@@ -272,10 +272,20 @@ def _members(schema: Mapping[str, Any]) -> Mapping[str, frozenset[str]]:
     }
 
 
-def _may_be(policy: Policy, kind: str, verb: str, members: Mapping[str, frozenset[str]]) -> bool:
+def _may_be(
+    policy: Policy,
+    kind: str,
+    verb: str,
+    within: tuple[str, ...],
+    members: Mapping[str, frozenset[str]],
+) -> bool:
     """Whether the scope of a policy can match; any form not known here can."""
-    who, what = policy.est["principal"], policy.est["action"]
+    who, what, place = (policy.est[part] for part in ("principal", "action", "resource"))
     if who["op"] == "is" and who["entity_type"] != kind:
+        return False
+    if place["op"] == "==" and place["entity"]["id"] != within[0]:
+        return False
+    if place["op"] == "in" and place["entity"]["id"] not in within:
         return False
     if what["op"] not in ("==", "in"):
         return True
@@ -283,19 +293,26 @@ def _may_be(policy: Policy, kind: str, verb: str, members: Mapping[str, frozense
     return bool(named & (members[verb] if what["op"] == "in" else {verb}))
 
 
-def _slices(found: Sequence[Policy], schema_text: str) -> dict[tuple[str, str], cedarpy.PolicySet]:
+def _within(place: str, places: Mapping[str, str]) -> tuple[str, ...]:
+    above = places[place]
+    return (place, above) if above else (place,)
+
+
+def _slices(
+    found: Sequence[Policy], schema_text: str, places: Mapping[str, str]
+) -> dict[tuple[str, str, str], cedarpy.PolicySet]:
     members = _members(json.loads(schema_text))
     sets: dict[tuple[str, ...], cedarpy.PolicySet] = {}
     slices = {}
-    for kind in ("Agent", "Human"):
-        for verb in Verb:
-            chosen = [p for p in found if _may_be(p, kind, verb.value, members)]
-            ids = tuple(p.id for p in chosen)
-            if ids not in sets:
-                static = {p.id: p.est for p in chosen}
-                text = json.dumps({"staticPolicies": static, "templates": {}, "templateLinks": []})
-                sets[ids] = cedarpy.PolicySet.from_json_str(text)
-            slices[kind, verb.value] = sets[ids]
+    for kind, verb, place in product(("Agent", "Human"), [v.value for v in Verb], places):
+        within = _within(place, places)
+        chosen = [p for p in found if _may_be(p, kind, verb, within, members)]
+        ids = tuple(p.id for p in chosen)
+        if ids not in sets:
+            static = {p.id: p.est for p in chosen}
+            text = json.dumps({"staticPolicies": static, "templates": {}, "templateLinks": []})
+            sets[ids] = cedarpy.PolicySet.from_json_str(text)
+        slices[kind, verb, place] = sets[ids]
     return slices
 
 
@@ -306,11 +323,11 @@ def _canary(bundle: Bundle) -> None:
     """Decide what is known beforehand; refuse to load when the engine says otherwise."""
     guard = "two-person" if bundle.profile == "team" else "production-irreversible"
     entities = bundle.entities.with_added_json_str(json.dumps([agent_entity(_CANARY)]))
-    shipped = _slices(_shipped(bundle.profile), bundle.schema_text)
+    shipped = _slices(_shipped(bundle.profile), bundle.schema_text, ENVIRONMENTS)
     for place in bundle.environments:
         inside = "production" in bundle.within(place)
         delete = _canary_decision(
-            bundle, entities, bundle.slice("Agent", "delete"), "delete", place
+            bundle, entities, bundle.slice("Agent", "delete", place), "delete", place
         )
         expected = guard if inside else "outside-one-person"
         if delete.decision is cedarpy.Decision.Allow or expected not in delete.diagnostics.reasons:
@@ -319,7 +336,9 @@ def _canary(bundle: Bundle) -> None:
                 f"deleting in `{place}` is not forbidden by `{expected}`",
                 "remove what was changed last, and report it",
             )
-    read = _canary_decision(bundle, entities, shipped["Agent", "read"], "read", "production")
+    read = _canary_decision(
+        bundle, entities, shipped["Agent", "read", "production"], "read", "production"
+    )
     if read.decision is not cedarpy.Decision.Allow or read.diagnostics.errors:
         raise PolicyInvalid("the policies do not load: a canary may not read", "", "report it")
 

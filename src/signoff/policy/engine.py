@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, islice
 
 import cedarpy
@@ -20,7 +20,7 @@ from signoff.model.action import Principal
 from signoff.model.decision import Decision, Obligation, Ruling
 from signoff.model.effect import Understanding, Verb
 from signoff.model.ports import Facts
-from signoff.policy.bundle import Bundle, agent_entity
+from signoff.policy.bundle import OWN_TARGETS, Bundle, agent_entity
 from signoff.policy.request import (
     Ask,
     base_context,
@@ -149,11 +149,11 @@ class CedarJudge:
         grouped: set[tuple[object, ...]] = set()
         for effect in understanding.effects:
             place, verb = effect.resource, verb_asked(effect, understanding)
-            if verb is effect.verb and effect.is_read and not self.bundle.reads_by_target:
-                group = (place.environment, place.type, place.kind, effect.bounds)
-                if group in grouped:
-                    continue
-                grouped.add(group)
+            told = place.uid if self.bundle.looks_at_target else place.uid.startswith(OWN_TARGETS)
+            group = (verb, replace(place, uid=""), told, effect.bounds, effect.reversibility)
+            if group in grouped:
+                continue
+            grouped.add(group)
             within = self.bundle.within(place.environment)
             own = effect_context(effect, understanding, facts, within)
             asks[Ask(verb.value, within[0], json.dumps({**base, **own}))] = None
@@ -169,7 +169,7 @@ class CedarJudge:
             "resource": {"type": "Environment", "id": ask.environment},
             "context": ask.with_signers(signers),
         }
-        chosen = bundle.slice(case.kind, ask.verb)
+        chosen = bundle.slice(case.kind, ask.verb, ask.environment)
         result = cedarpy.is_authorized(request, chosen, case.entities, bundle.schema)
         erred = bool(result.diagnostics.errors) or (
             result.decision not in (cedarpy.Decision.Allow, cedarpy.Decision.Deny)

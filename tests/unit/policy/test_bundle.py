@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from signoff.model.errors import PolicyInvalid
-from signoff.policy.bundle import compile_bundle, load_bundle
+from signoff.policy.bundle import OWN_TARGETS, compile_bundle, load_bundle, shipped_sources
+from signoff.policy.filler import filler_rules
 from signoff.policy.statements import Source
 
 GOOD = '@id("mine") @why("because") forbid(principal, action, resource) when { context.frozen };'
@@ -149,4 +150,23 @@ def test_the_bundle_knows_what_its_policies_look_at(
     text = f'@id("a") @why("x") forbid(principal, action, resource) when {{ {condition} }};'
     bundle = compile_bundle("team", [Source("f", text)])
     assert bundle.names_people is people
-    assert bundle.reads_by_target is targets
+    assert bundle.looks_at_target is targets
+
+
+def test_filler_rules_load_and_decide_nothing() -> None:
+    bundle = compile_bundle("team", [filler_rules(75)])
+    assert len(bundle.policies) == len(compile_bundle("team").policies) + 75
+    assert bundle.looks_at_target is False
+    assert bundle.names_people is False
+
+
+@pytest.mark.parametrize("profile", ["team", "solo"])
+def test_the_shipped_policies_look_at_a_uid_only_for_signoffs_own(profile: str) -> None:
+    conditions = [p for p in compile_bundle(profile).policies if "target.uid" in p.paths]
+    assert conditions
+    for source in shipped_sources(profile):
+        for line in source.text.splitlines():
+            if "target.uid" in line:
+                assert f'context.target.uid like "{OWN_TARGETS}*"' in line
+    for policy in compile_bundle(profile).policies:
+        assert not policy.paths & {"target", ""}, policy.id

@@ -95,7 +95,7 @@ def test_a_forbid_that_errs_denies_though_the_engine_says_allow() -> None:
             {"approvals": 0, "approvers": [], "approverTeams": [], "operatorSigned": False}
         ),
     }
-    chosen = judged.bundle.slice("Agent", "read")
+    chosen = judged.bundle.slice("Agent", "read", "production")
     raw = cedarpy.is_authorized(request, chosen, case.entities, judged.bundle.schema)
     assert raw.decision is cedarpy.Decision.Allow, "the trap is gone: the test is out of date"
     decision = judged.decide(AGENT, READ, facts)
@@ -262,6 +262,14 @@ def test_reads_of_two_targets_are_told_apart_when_a_policy_does() -> None:
     )
     both = asked(effect(Verb.READ), effect(Verb.READ, uid="secret"))
     assert decide(rule, both).reasons == ("secret-table",)
+
+
+def test_many_targets_that_no_policy_tells_apart_are_asked_about_once() -> None:
+    many = asked(*(effect(Verb.DELETE, uid=f"key-{n}") for n in range(500)))
+    judged = judge_with("")
+    assert len(judged._case(AGENT, many, Facts()).asks) == 1
+    own = asked(*many.effects, effect(Verb.DELETE, uid="signoff:boundary/boundary-key"))
+    assert judged.decide(AGENT, own, Facts(eligible=ELIGIBLE)).reasons == ("boundary-signoff",)
 
 
 def test_a_bound_nobody_knows_is_above_every_limit() -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from signoff.model.action import Action, Level, Principal
+from signoff.model.action import Action, Answer, Answers, Level, Principal
 from signoff.model.errors import Refused, SignoffError
 from signoff.model.ports import Clock, Executor, Holds, Ledger, SaveUndo, Undo
 from signoff.model.receipt import Mark
@@ -94,10 +94,25 @@ class Rewind:
         self._holds, self._ledger, self._clock = holds, ledger, clock
         self._executor_for = executor_for
 
-    async def plan(self, undo: Undo) -> UndoPlan:
-        """What taking this one back would do; reads only. Raises `CaptureFailed` when
-        the material is gone."""
+    async def plan_all(self, undos: list[Undo]) -> list[UndoPlan]:
+        """What taking all of these back would do, newest first; reads only.
+
+        An older action is judged against what the newer ones will have put back, so two
+        changes of one thing by the same run are no conflict.
+        """
+        plans: list[UndoPlan] = []
+        put_back: dict[str, Answer] = {}
+        for undo in undos:
+            plans.append(await self.plan(undo, put_back))
+            put_back.update(plans[-1].captured.before)
+        return plans
+
+    async def plan(self, undo: Undo, put_back: Answers | None = None) -> UndoPlan:
+        """What taking this one back would do; reads only. `put_back` are answers that
+        will hold by then. Raises `CaptureFailed` when the material is gone."""
         captured = await self._keeper.recall(undo)
+        known = {k: a for k, a in (put_back or {}).items() if k in captured.now}
+        captured = replace(captured, now={**captured.now, **known})
         reader = self._reader
         if not reader.changed(captured.questions, captured.before, captured.now):
             return UndoPlan(undo, captured, Restoration(()), nothing_to_do=True)

@@ -25,14 +25,25 @@ from signoff.pipeline import Pipeline
 from signoff.steps.chain import Chain, Reply, Request
 from signoff.surfaces.aws.identify import Index
 from signoff.surfaces.aws.models import Models
-from signoff.surfaces.aws.parse import parse_wire
+from signoff.surfaces.aws.parse import Reading, read
 from signoff.surfaces.aws.wire import WireRequest
 
 BODY_MOST = 64 * 1024 * 1024
 OWN_PATH = "/.signoff/"
 _HOP = frozenset(
-    "connection keep-alive proxy-authenticate proxy-connection te trailer transfer-encoding "
-    "upgrade content-length date server".split()
+    [
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "content-length",
+        "date",
+        "server",
+    ]
 )
 
 
@@ -50,7 +61,7 @@ class UpstreamReply(Protocol):
 Tickets = Callable[[str, Principal], Awaitable[dict[str, object] | None]]
 """What an agent may see of its own hold: by ticket and principal; None when not its own."""
 
-ExecutorFor = Callable[[WireRequest, Action, RunKey], Executor]
+ExecutorFor = Callable[[WireRequest, Reading, RunKey], Executor]
 """The executor that carries out one request's action against the target."""
 
 
@@ -116,7 +127,7 @@ class AwsGate:
 
     async def _answer(self, wire: WireRequest, verified: Verified) -> web.StreamResponse:
         try:
-            action = parse_wire(
+            reading = read(
                 self._models,
                 self._index,
                 wire,
@@ -127,6 +138,7 @@ class AwsGate:
         except MalformedRequest as error:
             await self._note_malformed(wire, verified, error)
             raise
+        action = reading.action
         request = Request(
             principal=verified.key.principal,
             action=action,
@@ -134,15 +146,15 @@ class AwsGate:
             level=self._terms.level,
             observe=self._terms.observe,
         )
-        executor = self._executor_for(wire, action, verified.key)
+        executor = self._executor_for(wire, reading, verified.key)
         try:
             reply = await self._pipeline.handle(request, executor)
         except ExecutionFailed as error:
             text = f"in doubt: {error}; do not repeat it blindly, next: signoff log"
-            return _native(self._denial(action, text))
+            return _native(self._denial(reading, text))
         if reply.outcome is not None and reply.outcome.reply is not None:
             return _forwarded(reply.outcome.reply, wire.method)
-        return _native(self._denial(action, told(reply)))
+        return _native(self._denial(reading, told(reply)))
 
     async def _note_malformed(
         self, wire: WireRequest, verified: Verified, error: MalformedRequest
@@ -161,10 +173,10 @@ class AwsGate:
             raise Refused(f"no hold `{ticket[:40]}` of this run", "", "check the ticket")
         return web.Response(text=json.dumps(seen), content_type="application/json")
 
-    def _denial(self, action: Action, text: str) -> NativeReply:
-        service, _, operation = action.name.partition(":")
+    def _denial(self, reading: Reading, text: str) -> NativeReply:
+        service, _, operation = reading.action.name.partition(":")
         return render(
-            self._models.protocol(service),
+            reading.protocol,
             service=service,
             operation=operation,
             code="AccessDeniedException",

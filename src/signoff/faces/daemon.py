@@ -1,0 +1,127 @@
+"""The process behind `signoff up`: one loop with the gates and the control socket.
+
+It starts only when everything it trusts is as it has to be, says in one line where it
+listens, and stops on SIGINT or SIGTERM after what is queued is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import json
+import signal
+import sys
+from pathlib import Path
+
+import uvloop
+from aiohttp import web
+
+from signoff.config import Config
+from signoff.faces import render
+from signoff.faces.control import listen, make_control_app
+from signoff.faces.office import Office
+from signoff.model.errors import ConfigInvalid
+from signoff.store.reading import StateFile
+from signoff.wiring import House, open_house
+
+PR_SET_DUMPABLE = 4
+
+
+def serve(config: Config, *, observe: bool = False, as_json: bool = False) -> int:
+    """Run the daemon until it is told to stop; the exit code. Raises what refuses a start."""
+    _keep_memory_private()
+    return uvloop.run(_serve(config, observe=observe, as_json=as_json))
+
+
+async def _serve(config: Config, *, observe: bool, as_json: bool) -> int:
+    _tell("checking what the guard rests on")
+    house = await asyncio.to_thread(open_house, config, observe=observe)
+    runners: list[web.ServerRunner | web.AppRunner] = []
+    try:
+        await house.start()
+        first = house.store.head()[0]
+        runners = await _open_doors(house)
+        await _until_stopped()
+        seen = _summary(house, first)
+    finally:
+        for runner in runners:
+            await runner.cleanup()
+        await house.stop()
+    if as_json:
+        sys.stdout.write(json.dumps({"summary": seen}) + "\n")
+    else:
+        sys.stdout.write(seen + "\n")
+    return 0
+
+
+async def _open_doors(house: House) -> list[web.ServerRunner | web.AppRunner]:
+    """The gate on its port and its socket, and the control socket apart from both."""
+    config, gate = house.config, house.gate()
+    # Bodies stay as the agent signed them, so nothing may be unpacked on the way in.
+    server = web.Server(gate.handle, auto_decompress=False, access_log=None)
+    runner = web.ServerRunner(server)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, config.gate.host, config.gate.port)
+        await site.start()
+    except OSError as error:
+        await runner.cleanup()
+        raise ConfigInvalid(
+            f"cannot listen on `{config.gate.host}:{config.gate.port}`",
+            (error.strerror or str(error)).lower(),
+            "set another `gate.port`",
+        ) from error
+    address, port = runner.addresses[0][:2]
+    endpoint = f"http://{address}:{port}"
+    await _gate_socket(runner, config.gate_socket)
+    gates = [
+        {"name": "aws", "address": endpoint, "mode": house.mode},
+        {"name": "aws", "address": str(config.gate_socket), "mode": house.mode},
+    ]
+    office = Office(house, gates, endpoint)
+    control = await listen(make_control_app(office), config.control_socket)
+    _tell(f"the gate for aws listens on {endpoint}")
+    _tell(f"people reach it at {config.control_socket}; next: signoff status")
+    if house.observe:
+        _tell(f"OBSERVES {', '.join(sorted(house.observe))}: nothing is stopped there")
+    return [control, runner]
+
+
+async def _gate_socket(runner: web.ServerRunner, path: Path) -> None:
+    """The socket that is bound into sandboxes, alone in its directory."""
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    await web.UnixSite(runner, str(path)).start()
+    path.chmod(0o666)  # The socket authenticates by run key; its directory holds nothing else.
+
+
+async def _until_stopped() -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signal_number, stop.set)
+    await stop.wait()
+
+
+def _summary(house: House, first: int) -> str:
+    """What passed since the start, counted from the ledger."""
+    rulings = []
+    with StateFile(house.config.ledger_path) as state:
+        for _, body in state.receipts(first):
+            receipt = json.loads(body)
+            if receipt["mark"] in {"read", "decided"} and receipt["principal"]["agent"]:
+                decision = receipt.get("decision", {})
+                rulings.append({**decision, "changed": receipt["mark"] == "decided"})
+    return render.summary(rulings)
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"signoff: {line}\n")
+    sys.stderr.flush()
+
+
+def _keep_memory_private() -> None:
+    """Not dumpable: a process of the same user cannot read this one's memory (prctl(2))."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise ConfigInvalid("the daemon's memory cannot be kept private", "prctl failed", "")

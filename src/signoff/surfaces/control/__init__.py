@@ -1,0 +1,82 @@
+"""The surface of Signoff itself: changing what guards is an action like any other. Pure.
+
+A boundary is lowered for one environment and a stated time. What happens while it is low
+cannot be taken back by raising it again, so its reversibility is `none`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from signoff.model.action import Action, Answer, Answers, Question
+from signoff.model.effect import (
+    Bound,
+    Effect,
+    Kind,
+    Resource,
+    Reversibility,
+    Step,
+    Understanding,
+    Verb,
+)
+from signoff.model.values import canonical, frozen
+from signoff.surfaces.base import Captured, Places, Restoration
+
+LOWER = "signoff:LowerBoundary"
+TTL_MS_MOST = 24 * 3_600_000
+
+
+def lower_boundary(boundary: str, environment: str, ttl_ms: int) -> Action:
+    """The action that lowers one boundary in one environment for `ttl_ms` milliseconds."""
+    members = frozen(boundary=boundary, environment=environment, ttl_ms=ttl_ms)
+    return Action("control", LOWER, members, public=members)
+
+
+class ControlSurface:
+    """The five functions for Signoff's own settings."""
+
+    def parse(self, given: object, scope: Mapping[str, str]) -> Action:
+        """`{"boundary", "environment", "ttl_ms"}`; anything else is unknown."""
+        if isinstance(given, Mapping):
+            boundary, where = given.get("boundary"), given.get("environment")
+            ttl = given.get("ttl_ms")
+            if isinstance(boundary, str) and isinstance(where, str) and isinstance(ttl, int):
+                return lower_boundary(boundary, where, ttl)
+        return Action("control", "signoff:Unknown", unknown=("not a change of settings",))
+
+    def questions(self, action: Action, answers: Answers) -> tuple[Question, ...]:
+        """Nothing needs to be asked."""
+        return ()
+
+    def effects(self, action: Action, answers: Answers, places: Places) -> Understanding:
+        """A boundary that is lowered widens what agents may do there."""
+        where = str(action.parameters.get("environment", "production"))
+        boundary = str(action.parameters.get("boundary", "unknown"))
+        ttl = action.parameters.get("ttl_ms")
+        minutes = ttl // 60_000 if isinstance(ttl, int) else None
+        known = action.name == LOWER and isinstance(ttl, int) and 0 < ttl <= TTL_MS_MOST
+        verb = Verb.PERMIT if known else Verb.UNKNOWN
+        effect = Effect(
+            verb,
+            Resource(f"signoff:boundary/{boundary}", "signoff:boundary", where, Kind.ACCESS),
+            (Bound(minutes, "minutes"),),
+            Reversibility.NONE,
+            residue="what agents do while it is lowered",
+            because="changing Signoff is itself an action",
+        )
+        return Understanding(action, (effect,), action.unknown, (Step(action),))
+
+    def capture(self, understanding: Understanding, answers: Answers) -> tuple[Question, ...]:
+        """It ends by itself; there is nothing to save."""
+        return ()
+
+    def restore(self, action: Action, captured: Captured) -> Restoration:
+        """It ends by itself."""
+        return Restoration((), ("a lowered boundary rises when its time is over",))
+
+    def fingerprint(self, question: Question, answer: Answer) -> str:
+        """Everything counts."""
+        return canonical(answer.as_data()).decode()
+
+
+SURFACE = ControlSurface()

@@ -71,11 +71,17 @@ def parse_reply(
         streams = facts.model.has_streaming_output
         if len(body) > body_most:
             if ok and streams:
-                return Reply(True, "", "", MappingProxyType({facts_body(facts): _reference(body)}))
+                return Reply(
+                    True, "", "", MappingProxyType({_body_member(facts): _reference(body)})
+                )
             return Reply(ok, UNREADABLE, f"{len(body)} bytes, at most {body_most} are read", EMPTY)
         if ok and service == "s3" and not streams and _is_error(body):
             ok, status = False, 500
-        parsed = _parse(models, facts, status, headers, body, protocol)
+        # botocore takes a streaming body for text when it is handed over as bytes.
+        whole = ok and streams
+        parsed = _parse(models, facts, status, headers, b"" if whole else body, protocol)
+        if whole:
+            parsed[_body_member(facts)] = body
         error = parsed.pop("Error", {}) if not ok else {}
         parsed.pop("ResponseMetadata", None)
         data = freeze(parsed) if ok else EMPTY
@@ -90,7 +96,7 @@ def parse_reply(
     return Reply(ok, code, str(error.get("Message") or ""), shown)
 
 
-def facts_body(operation: Operation) -> str:
+def _body_member(operation: Operation) -> str:
     """The output member that is the whole body."""
     return str(operation.output.serialization["payload"])
 

@@ -7,7 +7,7 @@ meanwhile is what is known without them. Less knowledge never gives a better cla
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from signoff.model.action import Action, Answer, Answers, Question
@@ -111,7 +111,9 @@ class Case:
         value = self.get(member)
         return value if isinstance(value, str) else ""
 
-    def ask(self, name: str, *, paginate: bool = False, most: int = 10_000, **members: object) -> Answer:
+    def ask(
+        self, name: str, *, paginate: bool = False, most: int = 10_000, **members: object
+    ) -> Answer:
         """The answer to an AWS read, or `NOT_ASKED`; either way the question is noted."""
         question = ask(name, self.action.scope, paginate=paginate, most=most, **members)
         self.asked.setdefault(question.key, question)
@@ -144,13 +146,19 @@ class Case:
         )
         return Resource(uid=uid, type=type_, environment=environment, kind=kind)
 
-    def step(self, name: str, *, original: bool = False, until: str = "", **members: object) -> Step:
-        """One request in this action's account and region."""
-        return Step(
-            Action("aws", name, frozen(**members), dict(self.action.scope)),
-            original=original,
-            until=until,
-        )
+    def step(
+        self,
+        name: str,
+        given: Mapping[str, object] | None = None,
+        *,
+        original: bool = False,
+        until: str = "",
+        **members: object,
+    ) -> Step:
+        """One request in this action's account and region: `given` and `members` together."""
+        parameters = frozen(**{**(given or {}), **members})
+        action = Action("aws", name, parameters, dict(self.action.scope))
+        return Step(action, original=original, until=until)
 
 
 @dataclass(frozen=True)
@@ -279,3 +287,12 @@ def effect(
 def nothing_to_restore(_: Undoing) -> Restoration:
     """The way back of what has none: no step, and a residue that says so."""
     return Restoration((), ("nothing was captured that could take this back",))
+
+
+def capture_nothing(_: Case) -> None:
+    """The capture of what has no undo."""
+
+
+Read = Callable[[Case], Reading]
+Capture = Callable[[Case], object]
+Restore = Callable[[Undoing], Restoration]

@@ -69,9 +69,7 @@ def classify(action: Action) -> Class:
     level = level_of(service, operation)
     rows = [r for r in _rows_of(service, operation) if _matches(r, action.parameters)]
     weaker = [r for r in rows if r.weakens]
-    claims: list[tuple[Verb, str]] = [
-        (r.verb, r.because or "table row") for r in (weaker or rows)
-    ]
+    claims: list[tuple[Verb, str]] = [(r.verb, r.because or "table row") for r in (weaker or rows)]
     if not weaker:
         if named is not None:
             claims.append((named, "name of the operation"))
@@ -86,9 +84,7 @@ def classify(action: Action) -> Class:
 
 def assumptions() -> tuple[Assumption, ...]:
     """Every row that weakens another source, for the documentation."""
-    return tuple(
-        Assumption(r.operation, r.verb, r.because) for r in _rows() if r.weakens
-    )
+    return tuple(Assumption(r.operation, r.verb, r.because) for r in _rows() if r.weakens)
 
 
 def discloses(name: str) -> bool:

@@ -1,0 +1,13 @@
+"""The services that are read in depth, one module each, gathered in one table. Pure."""
+
+from __future__ import annotations
+
+from signoff.surfaces.aws import case as c
+from signoff.surfaces.aws.services import cloudformation, dynamodb, tokens
+
+OPERATIONS: dict[str, tuple[c.Read, c.Capture, c.Restore]] = {
+    **cloudformation.OPERATIONS,
+    **dynamodb.OPERATIONS,
+    **tokens.OPERATIONS,
+}
+"""Operation -> how it is read, captured and restored."""

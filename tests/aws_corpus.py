@@ -169,7 +169,7 @@ def samples(
         given = dict(params)
         try:
             wire, signing = catch(clients[service], operation, params)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             yield (service, operation, type(error).__name__)
             continue
         yield Sample(service, operation, given, wire, signing)

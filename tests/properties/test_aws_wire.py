@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import aws_corpus
 import cbor2
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+import aws_corpus
 from signoff.model.action import Action
 from signoff.model.errors import MalformedRequest
 from signoff.surfaces.aws import cbor

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import aws_corpus
 import pytest
 
+import aws_corpus
 from signoff.model.errors import ConfigInvalid, MalformedRequest
 from signoff.surfaces.aws.identify import TWINS, Index
 from signoff.surfaces.aws.models import Models

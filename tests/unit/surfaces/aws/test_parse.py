@@ -9,10 +9,10 @@ import json
 import zlib
 from datetime import UTC, datetime
 
-import aws_corpus
 import cbor2
 import pytest
 
+import aws_corpus
 from signoff.model.action import Action
 from signoff.model.errors import MalformedRequest
 from signoff.model.values import Data

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 
-import aws_corpus
 import pytest
 
+import aws_corpus
 from signoff.model.action import Action
 from signoff.model.errors import MalformedRequest
 from signoff.model.values import freeze

@@ -180,7 +180,7 @@ def _save_undo(change: SaveUndo, sealer: Sealer) -> Write:
 
 def _set_switch(change: SetSwitch) -> Write:
     name = change.name
-    content = canonical(change.content).decode("utf-8", "surrogatepass") if change.content else ""
+    content = canonical(change.content) if change.content else b""
 
     def write(db: sqlite3.Connection, moment: Moment) -> None:
         if not content:

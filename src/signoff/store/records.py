@@ -20,8 +20,8 @@ from signoff.store.contracts import Sealer, StartedAction
 Row = tuple[Any, ...]
 
 
-def hold_text(hold: Hold) -> str:
-    """A hold as canonical text; its state stands in its own column."""
+def hold_text(hold: Hold) -> bytes:
+    """A hold as canonical bytes; its state stands in its own column."""
     who = hold.principal
     return canonical(
         {
@@ -42,10 +42,10 @@ def hold_text(hold: Hold) -> str:
             "action_id": hold.action_id,
             "card": thaw(hold.card),
         }
-    ).decode("utf-8", "surrogatepass")
+    )
 
 
-def hold_from(text: str, state: str) -> Hold:
+def hold_from(text: bytes, state: str) -> Hold:
     """The hold that `hold_text` wrote; raises `LedgerUnavailable` when it is damaged."""
     data = _mapping(text, "a hold")
     try:
@@ -136,8 +136,8 @@ def key_from(row: Row, sealer: Sealer) -> RunKey:
     return RunKey(key_id, str(secret), who, issued_ms, expires_ms, str(token))
 
 
-def switch_from(text: str) -> Data:
-    """The content of a switch from its canonical text."""
+def switch_from(text: bytes) -> Data:
+    """The content of a switch from its canonical bytes."""
     return _mapping(text, "a switch")
 
 
@@ -155,14 +155,14 @@ def _action(data: Data) -> Action:
         raise damaged("an action", str(error)) from error
 
 
-def _mapping(text: bytes | str, what: str) -> Data:
+def _mapping(text: bytes, what: str) -> Data:
     value = _plain(text, what)
     if not isinstance(value, Mapping):
         raise damaged(what, "it is not an object")
     return value
 
 
-def _plain(text: bytes | str, what: str) -> Value:
+def _plain(text: bytes, what: str) -> Value:
     try:
         return uncanonical(text)
     except ValueError as error:

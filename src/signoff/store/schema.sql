@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS holds (
   opened_ms     INTEGER NOT NULL,
   expires_ms    INTEGER NOT NULL,
   moved_ms      INTEGER NOT NULL,
-  body          TEXT    NOT NULL
+  body          BLOB    NOT NULL
 ) STRICT;
 
 CREATE UNIQUE INDEX IF NOT EXISTS one_waiting_hold_for_an_action
@@ -94,7 +94,7 @@ CREATE INDEX IF NOT EXISTS undos_of_a_run ON undos (run, saved_at);
 
 CREATE TABLE IF NOT EXISTS switches (
   name    TEXT    NOT NULL PRIMARY KEY,
-  content TEXT    NOT NULL,
+  content BLOB    NOT NULL,
   at      INTEGER NOT NULL
 ) STRICT;
 

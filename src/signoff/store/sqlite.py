@@ -225,6 +225,8 @@ class SqliteStore:
     ) -> Work:
         """Encode everything here, so that what cannot be written hurts nobody else."""
         try:
+            # A half of a surrogate pair is no text to SQLite; here it hurts only its sender.
+            (receipt.action_id + receipt.principal.run).encode()
             return Work(
                 time_ms=receipt.time_ms,
                 mark=receipt.mark.value,

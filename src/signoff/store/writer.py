@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from signoff.model.errors import LedgerUnavailable, SignoffError, StateConflict
+from signoff.model.errors import LedgerUnavailable, StateConflict
 from signoff.model.ports import Sealed
 from signoff.store.changes import Moment, Write
 from signoff.store.contracts import Notary, Tree, TreeFrom
@@ -44,7 +44,7 @@ class Work:
     loop: asyncio.AbstractEventLoop | None = None
     settings: bool = False
     index: int = -1
-    answer: Sealed | SignoffError | None = field(default=None)
+    answer: Sealed | Exception | None = field(default=None)
 
 
 class Writer:
@@ -144,7 +144,7 @@ class Writer:
             note = self._notary.sign(tree.size, root)
             db.execute("INSERT INTO checkpoints VALUES (?,?,?)", (tree.size, tree.packed(), note))
             db.execute("COMMIT")
-        except (sqlite3.Error, OSError, SignoffError) as error:
+        except Exception as error:  # whatever it was: those who wait must be told
             self._give_up(group, error)
             return
         self._stand_at(tree)
@@ -168,10 +168,11 @@ class Writer:
                 try:
                     for write in work.writes:
                         write(db, Moment(at, work.time_ms))
-                except StateConflict as error:
+                except (StateConflict, ValueError, OverflowError) as error:
                     execute("ROLLBACK TO one")
                     execute("RELEASE one")
-                    work.answer = error
+                    refused = isinstance(error, StateConflict)
+                    work.answer = error if refused else _unavailable(str(error))
                     continue
                 execute(_INSERT, row)
                 execute("RELEASE one")

@@ -22,7 +22,10 @@ from aiohttp import web
 from botocore.exceptions import BotoCoreError, ClientError
 
 from signoff.demo.children import exit_when_stdin_closes
-from signoff.demo.world import client
+from signoff.demo.world import client, line_key
+
+LINES = 12
+"""How many of a customer's lines of usage an answer sums."""
 
 
 def total(costs: list[str], decimals: int) -> str:
@@ -48,12 +51,10 @@ class Costs:
             found = self.settings.get_parameter(Name=self.setting)
             self.decimals = int(found["Parameter"]["Value"])
             self.read_at = time.monotonic()
-        answer = self.database.query(
-            TableName=self.table,
-            KeyConditionExpression="customer = :c",
-            ExpressionAttributeValues={":c": {"S": customer}},
-        )
-        costs = [item["cost"]["N"] for item in answer["Items"]]
+        # Keys instead of a query: moto's Query walks the whole table, ten times a second.
+        keys = [{"customer": {"S": customer}, "line": {"S": line_key(n)}} for n in range(LINES)]
+        answer = self.database.batch_get_item(RequestItems={self.table: {"Keys": keys}})
+        costs = [item["cost"]["N"] for item in answer["Responses"][self.table]]
         if not costs:
             return None
         return {

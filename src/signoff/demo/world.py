@@ -58,6 +58,11 @@ class World:
         return dict(self.logical_ids)[kind]
 
 
+def line_key(number: int) -> str:
+    """The sort key of a customer's n-th line of usage."""
+    return f"2025-12-{number % 28 + 1:02d}#{number:03d}"
+
+
 def draw(seed: int = 0) -> World:
     """The environment of a seed; seed 0 has the names and counts of the story."""
     if seed == 0:
@@ -166,7 +171,7 @@ def _items(world: World) -> Iterable[dict[str, Any]]:
         for line in range(world.per_customer):
             yield {
                 "customer": {"S": world.customer(number)},
-                "line": {"S": f"2025-12-{line % 28 + 1:02d}#{line:03d}"},
+                "line": {"S": line_key(line)},
                 "service": {"S": rng.choice(_SERVICES)},
                 "cost": {"N": f"{rng.randrange(1, 500_000) / 10_000:.4f}"},
             }

@@ -130,16 +130,6 @@ class Breaker:
             denials=max(t.denials(asked, now) if t else none.denials for t in (run, agent)),
         )
 
-    def numbers(self, principal: Principal, digest: str, now_ms: int) -> Counts:
-        """`counts` for an action whose effects are not at hand."""
-        return self.counts(principal, digest, now_ms)
-
-    def happened(
-        self, principal: Principal, digest: str, outcome: str, *, change: bool, now_ms: int
-    ) -> None:
-        """`record` for an action whose effects are not at hand."""
-        self.record(principal, Attempt(digest, outcome, change), now_ms)
-
     def forget(self, run: str) -> None:
         """Drop what is known of a run; its agent's numbers stay."""
         self._tracks.pop(("run", run), None)

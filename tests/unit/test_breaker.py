@@ -213,10 +213,3 @@ def test_a_humans_own_actions_are_not_an_agents() -> None:
     breaker = Breaker()
     breaker.record(Principal("", "", "fixer"), change(), NOW)
     assert breaker.counts(RUN, "d", NOW).changes_last_minute == 0
-
-
-def test_the_short_forms_count_the_same() -> None:
-    breaker = Breaker()
-    breaker.happened(RUN, "d", "done", change=True, now_ms=NOW)
-    assert breaker.numbers(RUN, "d", NOW) == breaker.counts(RUN, "d", NOW)
-    assert breaker.numbers(RUN, "d", NOW).repeats == 1

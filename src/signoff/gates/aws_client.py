@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import aiohttp
 from multidict import CIMultiDict
@@ -22,11 +22,11 @@ from signoff.gates.aws_credentials import FreshCredentials, Source
 from signoff.gates.aws_endpoints import Endpoint, Endpoints
 from signoff.gates.aws_errors import NativeReply
 from signoff.gates.aws_pages import Pages
+from signoff.gates.aws_reading import read_reply
 from signoff.gates.sigv4 import UNSIGNED, Credentials, SigningKeys, sign
 from signoff.model.action import Action, Answer, Question
 from signoff.model.errors import ExecutionFailed, Refused, SignoffError
 from signoff.surfaces.aws.models import Models
-from signoff.surfaces.aws.replies import UNREADABLE, parse_reply
 from signoff.surfaces.aws.serialise import serialise
 from signoff.surfaces.aws.wire import WireRequest
 
@@ -34,21 +34,6 @@ UpstreamReply: TypeAlias = NativeReply
 """What the target answered: status, headers as they came, the whole body."""
 
 _SKIP = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
-_TRANSIENT = frozenset(
-    {
-        "BandwidthLimitExceeded",
-        "PriorRequestNotComplete",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "RequestTimeout",
-        "SlowDown",
-        "ThrottledException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-    }
-)
 _PAUSES = (0.1, 0.4)
 
 
@@ -360,27 +345,6 @@ class AwsClient:
                 "use credentials of that account",
             )
         self.account = theirs
-
-
-def read_reply(models: Models, name: str, reply: UpstreamReply) -> Answer:
-    """A reply to a question (`service:Operation`) as an answer: 4xx is the target's own
-    `no`; a 5xx, a throttled or an unreadable reply leaves the question unanswered."""
-    service, _, operation = name.partition(":")
-    # botocore's parser would decode plain bytes as UTF-8, also where a member is a blob.
-    body = (
-        cast(bytes, bytearray(reply.body)) if _is_blob(models, service, operation) else reply.body
-    )
-    read = parse_reply(models, service, operation, reply.status, reply.headers, body)
-    if reply.status >= 500 or read.error_code in _TRANSIENT or read.error_code == UNREADABLE:
-        return Answer(unanswered=f"`{name}`: {reply.status} {read.error_code}".rstrip())
-    return Answer(value=read.data) if read.ok else Answer(error=read.error_code)
-
-
-def _is_blob(models: Models, service: str, operation: str) -> bool:
-    """Whether the answer's whole body is a member nobody interprets."""
-    shape = models.operation(service, operation).output
-    payload = shape.serialization.get("payload") if shape is not None else None
-    return bool(payload) and shape.members[payload].type_name == "blob"
 
 
 async def _bounded(response: aiohttp.ClientResponse, most: int) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import logging
 import os
 import secrets
 import socket
@@ -31,6 +32,8 @@ CHALLENGES_MOST = 1000
 BODY_BYTES_MOST = 1_000_000
 LOG_MOST = 10_000
 WAIT_MS_MOST = 30_000
+
+LOG = logging.getLogger("signoff.control")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -137,6 +140,11 @@ def make_control_app(
             return _error(error)
         except web.HTTPException as error:
             return _error(MalformedRequest(f"`{request.path}`: {error.reason.lower()}"))
+        except Exception as error:
+            # A caller gets one clear line; what went wrong inside goes to the daemon's log.
+            LOG.exception("control request `%s`", request.path)
+            what = f"the daemon failed: unexpected {type(error).__name__}"
+            return _error(SignoffError(what, "", "look at the daemon's log, then signoff doctor"))
 
     app = web.Application(middlewares=[guard], client_max_size=BODY_BYTES_MOST)
     face = _Control(signoff, challenges or Challenges())

@@ -112,6 +112,23 @@ async def test_an_error_carries_what_why_next_and_the_exit_code(tmp_path: Path) 
     assert (caught.value.next_step, caught.value.exit_code) == ("signoff holds", 2)
 
 
+async def test_what_nobody_expected_tells_the_caller_no_inner_words(tmp_path: Path) -> None:
+    def body(client: ControlClient) -> None:
+        with pytest.raises(Answered) as caught:
+            client.verify()
+        assert caught.value.exit_code == 1
+        assert "ZeroDivisionError" in caught.value.what
+        assert "inner" not in str(caught.value)
+
+    class Broken(Recorder):
+        async def verify(self) -> dict[str, Any]:
+            raise ZeroDivisionError("inner words")
+
+    runner = await listen(make_control_app(Broken()), tmp_path / "c" / "control.sock")
+    await asyncio.to_thread(body, ControlClient(tmp_path / "c" / "control.sock", timeout=20))
+    await runner.cleanup()
+
+
 async def test_another_user_is_refused_before_anything_is_looked_at(tmp_path: Path) -> None:
     def body(client: ControlClient) -> None:
         with pytest.raises(Answered, match="not yours"):

@@ -32,7 +32,7 @@ def explain(action: str, surface: str, environment: str, batch: str, as_json: bo
     """
     if bool(action) == bool(batch):
         raise click.UsageError("name one action, or --batch FILE")
-    explain_action: Explain = reach("signoff.wiring", "explain_action")
+    explain_action: Explain = reach("signoff.explaining", "explain_action")
     if batch:
         with click.open_file(batch, "rb") as lines:
             for told in batch_answers(lines, explain_action):

@@ -42,7 +42,7 @@ TEAM_LEAST = 3
     "humans",
     multiple=True,
     metavar="NAME[=PUBLIC]",
-    help="Who signs; again for each. PUBLIC is a public key line or a .pub file; without it a key is made here.",
+    help="Who signs; again for each. PUBLIC: a public key line or .pub file; else a key is made.",
 )
 @click.option(
     "--team/--solo",
@@ -65,7 +65,7 @@ TEAM_LEAST = 3
     "--production",
     multiple=True,
     metavar="MATCH",
-    help="account=, region=, name= or tag= of what is production, joined by commas; so is the rest.",
+    help="account=, region=, name= or tag= of what is production, joined by commas; the rest too.",
 )
 @click.option("--staging", multiple=True, metavar="MATCH", help="What is staging.")
 @click.option("--development", multiple=True, metavar="MATCH", help="What is development.")

@@ -1,0 +1,179 @@
+"""Signing happens at a terminal, over what was shown, and nowhere else."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from signoff.config import Config, load_config, write_config
+from signoff.faces.cli.decide import checked_payload
+from signoff.model.decision import Verdict
+from signoff.model.errors import SignOffInvalid
+from signoff.model.human import EnrolledKey
+from signoff.model.values import canonical
+
+from .conftest import CARD, HOLD, PASSPHRASE, Office
+
+SIGNOFF = [sys.executable, "-m", "signoff"]
+
+
+def typed(command: list[str], *lines: tuple[str, str]) -> tuple[int, str]:
+    """Run a command at a terminal, type each line at its prompt; exit code and screen."""
+    child = pexpect.spawn(
+        SIGNOFF[0], [*SIGNOFF[1:], *command], env=dict(os.environ), encoding="utf-8", timeout=60
+    )
+    screen = ""
+    for prompt, text in lines:
+        child.expect(prompt)
+        screen += child.before + child.after
+        child.sendline(text)
+    child.expect(pexpect.EOF)
+    child.close()
+    return int(child.exitstatus or 0), screen + child.before
+
+
+def test_a_human_reads_the_card_and_signs_at_a_terminal(office: Office) -> None:
+    code, screen = typed(["approve", HOLD.ticket, "--as", "bo"], ("passphrase of `bo`", PASSPHRASE))
+    assert code == 0, screen
+    assert office.signed == [("bo", "approve")]
+    for part in ("APPROVE", "table/orders", "<= 9 items", "CANNOT be taken back", "streams are"):
+        assert part in screen
+    assert "signs     sha256 " in screen
+    assert PASSPHRASE not in screen
+    code, screen = typed(["reject", HOLD.ticket, "--as", "mila"], ("passphrase", PASSPHRASE))
+    assert office.signed[1] == ("mila", "reject")
+
+
+def test_a_wrong_passphrase_signs_nothing(office: Office) -> None:
+    code, screen = typed(["approve", HOLD.ticket, "--as", "bo"], ("passphrase", "another one!!"))
+    assert code == 2
+    assert "does not open" in screen
+    assert office.signed == []
+
+
+def test_without_a_terminal_nothing_is_signed_even_when_the_passphrase_is_piped(
+    office: Office,
+) -> None:
+    ran = subprocess.run(
+        [*SIGNOFF, "approve", HOLD.ticket, "--as", "bo"],
+        input=f"{PASSPHRASE}\n",
+        text=True,
+        capture_output=True,
+        start_new_session=True,
+        check=False,
+    )
+    assert ran.returncode == 2
+    assert "there is no terminal" in ran.stderr
+    assert office.signed == []
+
+
+def test_a_card_that_is_not_the_signed_one_is_never_signed(office: Office) -> None:
+    office.card["effects"] = []
+    code, screen = typed(["approve", HOLD.ticket, "--as", "bo"])
+    assert code == 2
+    assert "not what hold" in screen
+    assert office.signed == []
+
+
+@pytest.mark.parametrize(
+    ("ticket", "verdict", "card"),
+    [
+        ("H-other", Verdict.APPROVE, CARD),
+        (HOLD.ticket, Verdict.REJECT, CARD),
+        (HOLD.ticket, Verdict.APPROVE, {**CARD, "safer": "x"}),
+    ],
+)
+def test_the_payload_must_be_about_what_was_asked(
+    ticket: str, verdict: Verdict, card: dict[str, object]
+) -> None:
+    text = canonical(HOLD.payload(Verdict.APPROVE)).decode()
+    assert checked_payload(text, {"card": CARD}, HOLD.ticket, Verdict.APPROVE)
+    with pytest.raises(SignOffInvalid):
+        checked_payload(text, {"card": card}, ticket, verdict)
+
+
+def test_key_new_prints_the_shell_variables_a_client_needs(office: Office) -> None:
+    code, screen = typed(
+        ["key", "new", "--agent", "kit", "--operator", "ana", "--ttl", "2h"],
+        ("passphrase of `ana`", PASSPHRASE),
+    )
+    assert code == 0, screen
+    assert office.acts == [("key", {"agent": "kit", "operator": "ana", "ttl_ms": 7_200_000})]
+    assert "export AWS_ACCESS_KEY_ID=AKIARUN" in screen
+    assert """export AWS_SECRET_ACCESS_KEY='it'"'"'s'""" in screen
+    assert "export AWS_ENDPOINT_URL=http://127.0.0.1:4690" in screen
+    assert "export SIGNOFF_RUN=R-2" in screen
+
+
+def test_lifting_lowering_and_undoing_are_signed_and_keep_their_exit_codes(office: Office) -> None:
+    signs = ("passphrase of `bo`", PASSPHRASE)
+    assert typed(["freeze", "--lift", "--as", "bo"], signs)[0] == 0
+    assert typed(["policy", "lower", "container", "--as", "bo"], signs)[0] == 3
+    code, screen = typed(["undo", "A-1", "--as", "bo"], signs)
+    assert code == 1
+    assert "s3://a/b was changed since" in screen
+    assert [name for name, _ in office.acts] == ["lift", "lower", "undo"]
+    assert office.acts[2][1]["plan"] == "ff"
+
+
+def test_a_dry_run_of_an_undo_signs_nothing(office: Office) -> None:
+    code, screen = typed(["undo", "--run", "R-1", "--dry-run"])
+    assert code == 0
+    assert "A-1" in screen
+    assert office.acts == []
+
+
+def test_an_ssh_key_signs_through_ssh_keygen(office: Office, home: Config, tmp_path: Path) -> None:
+    file = tmp_path / "id"
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(file)], check=True
+    )
+    public = EnrolledKey.parse(Path(f"{file}.pub").read_text())
+    bo = home.humans[1]
+    import dataclasses
+
+    people = (home.humans[0], dataclasses.replace(bo, keys=(*bo.keys, public)), home.humans[2])
+    office.config = dataclasses.replace(home, humans=people)
+    assert home.path is not None
+    write_config(office.config, home.path)
+    code, screen = typed(["approve", HOLD.ticket, "--as", "bo", "--key", str(file)])
+    assert code == 0, screen
+    assert office.signed == [("bo", "approve")]
+
+
+def test_a_key_that_is_not_enrolled_does_not_sign(office: Office, home: Config) -> None:
+    assert home.path is not None
+    other = str(home.path.parent / "keys" / "ana.key")
+    code, screen = typed(["approve", HOLD.ticket, "--as", "bo", "--key", other])
+    assert code == 2
+    assert "not enrolled for `bo`" in screen
+
+
+def test_init_asks_and_makes_the_key_of_a_human(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "etc" / "signoff.toml"
+    monkeypatch.setenv("SIGNOFF_CONFIG", str(path))
+    code, screen = typed(
+        ["init", "aws", "--state-dir", str(tmp_path / "state")],
+        ("AWS account", "123456789012"),
+        ("regions", "eu-west-1"),
+        ("AWS profile", "ops"),
+        ("what is staging", ""),
+        ("what is development", "name=dev-*"),
+        ("who signs", "ana"),
+        ("a new passphrase", PASSPHRASE),
+        ("the same again", PASSPHRASE),
+    )
+    assert code == 0, screen
+    config = load_config(path)
+    assert config.aws.profile == "ops"
+    assert config.humans[0].name == "ana"
+    key = path.parent / "keys" / "ana.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert PASSPHRASE not in screen

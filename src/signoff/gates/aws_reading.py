@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
+from urllib.parse import unquote
 
 from signoff.gates.aws_errors import NativeReply
 from signoff.model.action import Answer
+from signoff.model.values import frozen
 from signoff.surfaces.aws.models import Models
 from signoff.surfaces.aws.replies import UNREADABLE, parse_reply
 
+_DOCUMENTS = frozenset({"AssumeRolePolicyDocument", "Document", "PolicyDocument"})
 _TRANSIENT = frozenset(
     {
         "BandwidthLimitExceeded",
@@ -37,7 +41,22 @@ def read_reply(models: Models, name: str, reply: NativeReply) -> Answer:
     read = parse_reply(models, service, operation, reply.status, reply.headers, body)
     if reply.status >= 500 or read.error_code in _TRANSIENT or read.error_code == UNREADABLE:
         return Answer(unanswered=f"`{name}`: {reply.status} {read.error_code}".rstrip())
-    return Answer(value=read.data) if read.ok else Answer(error=read.error_code)
+    if not read.ok:
+        return Answer(error=read.error_code)
+    data = read.data if service != "iam" else frozen(**cast(dict[str, object], _plain(read.data)))
+    return Answer(value=data)
+
+
+def _plain(value: object, name: str = "") -> object:
+    """The data with IAM's policy documents as JSON text: IAM answers them percent-encoded
+    and takes them plain, and botocore's client, not its parser, evens that out."""
+    if isinstance(value, Mapping):
+        return {k: _plain(v, k) for k, v in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(v, name) for v in value]
+    if isinstance(value, str) and name in _DOCUMENTS and value.startswith("%7B"):
+        return unquote(value)
+    return value
 
 
 def _is_blob(models: Models, service: str, operation: str) -> bool:

@@ -408,3 +408,16 @@ def test_no_text_of_a_holder_shows_a_secret() -> None:
 def test_an_environment_without_credentials_says_so() -> None:
     with pytest.raises(ExecutionFailed, match="no AWS credentials"):
         EnvironmentSource({}).load()
+
+
+async def test_policy_documents_of_iam_come_back_as_the_text_it_takes() -> None:
+    get = Question("aws", "iam:GetRolePolicy", frozen(RoleName="r", PolicyName="p"), SCOPE)
+    body = (
+        b"<GetRolePolicyResponse><GetRolePolicyResult><RoleName>r</RoleName><PolicyName>p"
+        b"</PolicyName><PolicyDocument>%7B%22Version%22%3A%20%22a%25%22%7D</PolicyDocument>"
+        b"</GetRolePolicyResult></GetRolePolicyResponse>"
+    )
+    async with stub_aws(reply(200, body)) as stub, client_of(stub) as client:
+        answer = await client.ask(get)
+    assert answer.value["PolicyDocument"] == '{"Version": "a%"}'
+    assert answer.value["RoleName"] == "r"

@@ -9,6 +9,7 @@ nothing. What answers to no operation is not forwarded, so there is no fallback.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -147,6 +148,20 @@ class Index:
             raise ConfigInvalid(
                 f"the operation index `{path}` cannot be used", str(error), "delete it"
             ) from error
+
+    @classmethod
+    def ready(cls, path: str | Path, models: Models | None = None) -> Index:
+        """The saved index over all services, built and saved first where there is none.
+
+        For start-up, never for a request. An index that cannot be saved is still used.
+        """
+        try:
+            return cls.load(path)
+        except ConfigInvalid:
+            index = cls.build(None, models)
+            with contextlib.suppress(OSError):
+                index.save(path)
+            return index
 
     @classmethod
     def _from_rows(cls, services: tuple[str, ...], rows: list[list[Any]]) -> Index:

@@ -68,6 +68,30 @@ def serialise(
     return WireRequest(made["method"], path, query, pairs, payload)
 
 
+def write(
+    models: Models,
+    index: Index,
+    action: Action,
+    body: bytes | None,
+    *,
+    host: str,
+    protocol: str = "",
+    host_prefix: bool = True,
+) -> WireRequest:
+    """`serialise`, and the proof that reading the request gives the action again.
+
+    The form in which a change is sent. Raises `MalformedRequest` when it does not.
+    """
+    wire = serialise(models, action, body, host=host, protocol=protocol, host_prefix=host_prefix)
+    if not round_trips(models, index, action, wire):
+        refuse(
+            f"`{action.name}` would not be sent as it was judged",
+            "its parameters hold what its protocol cannot carry",
+            "leave control characters and empty structures out",
+        )
+    return wire
+
+
 def round_trips(
     models: Models,
     index: Index,

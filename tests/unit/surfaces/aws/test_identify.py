@@ -172,6 +172,17 @@ def test_a_saved_index_answers_like_the_one_that_was_built(deep: Index, tmp_path
     assert identify(loaded, wire, "s3") == identify(deep, wire, "s3") == (("s3", "DeleteObject"),)
 
 
+def test_an_index_that_is_not_there_is_built_and_kept(
+    deep: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "index.json"
+    monkeypatch.setattr(Index, "build", classmethod(lambda *_: deep))
+    assert Index.ready(path) is deep
+    assert Index.ready(path) is not deep
+    assert Index.ready(path).services == deep.services
+    assert Index.ready(tmp_path / "no" / "where.json") is deep
+
+
 def test_an_index_of_another_botocore_is_not_used(deep: Index, tmp_path: Path) -> None:
     path = tmp_path / "index.json"
     deep.save(path)

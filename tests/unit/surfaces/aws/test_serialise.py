@@ -14,7 +14,7 @@ from signoff.model.values import freeze
 from signoff.surfaces.aws.identify import TWINS, Index
 from signoff.surfaces.aws.models import Models
 from signoff.surfaces.aws.parse import parse_given, read
-from signoff.surfaces.aws.serialise import round_trips, serialise
+from signoff.surfaces.aws.serialise import round_trips, serialise, write
 from signoff.surfaces.aws.wire import WireRequest
 
 MODELS = Models()
@@ -165,6 +165,14 @@ def test_a_different_request_does_not_round_trip(deep: Index) -> None:
     other = serialise(MODELS, given("iam", "DeleteRole", RoleName="b"), None, host="h")
     assert not round_trips(MODELS, deep, action, other)
     assert not round_trips(MODELS, deep, action, WireRequest("GET", "/", "", (), b""))
+
+
+def test_what_the_protocol_cannot_carry_is_not_sent(deep: Index) -> None:
+    kept = given("s3", "DeleteObjects", Bucket="b", Delete={"Objects": [{"Key": "k"}]})
+    assert write(MODELS, deep, kept, None, host="h").body
+    lost = given("s3", "DeleteObjects", Bucket="b", Delete={"Objects": [{"Key": "\x01"}]})
+    with pytest.raises(MalformedRequest, match="judged"):
+        write(MODELS, deep, lost, None, host="h")
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ class Pipeline:
         ticket: str = "",
     ) -> Reply:
         """The end of a story in which nothing was done."""
-        self.circumstances.happened(chain.request, seen, None)
+        self.circumstances.happened(chain.request, seen, None, waits=mark is Mark.HELD)
         told = told or ruled.message
         return Reply(chain.action_id, mark, ruled, seen.understanding, ticket, None, told)
 

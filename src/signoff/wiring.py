@@ -21,6 +21,7 @@ from signoff.approvals.signatures import Verifiers, check_enrolment
 from signoff.breaker import Breaker
 from signoff.config import QUORUM_MOST, Config, check_owned, read_secret
 from signoff.config.values import SHIPPED_ENVIRONMENTS
+from signoff.gates.aws import AwsGate, GateTerms
 from signoff.gates.aws_client import AwsClient, UpstreamReply
 from signoff.gates.aws_credentials import EnvironmentSource, ProfileSource, RoleSource
 from signoff.gates.aws_endpoints import Endpoints
@@ -106,6 +107,20 @@ class House:
     def mode(self) -> str:
         """`enforce`, or `observe` where anything is only observed."""
         return "observe" if self.observe else "enforce"
+
+    def gate(self) -> AwsGate:
+        """The AWS gate over this house."""
+        return AwsGate(
+            self.pipeline,
+            self.store,
+            self.store,
+            self.clock,
+            self.models,
+            self.index,
+            self.executor_for,
+            self.ticket,
+            GateTerms(self.client.account, self.level, self.observe),
+        )
 
     def executor_for(self, wire: WireRequest, reading: Reading, key: RunKey) -> Executor:
         """What carries out one request; a read is forwarded as it came, but for its signature."""

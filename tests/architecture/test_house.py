@@ -32,6 +32,7 @@ FLOORS: tuple[tuple[str, int], ...] = (
     ("signoff.audit", 6),
     ("signoff.gates", 6),
     ("signoff.wiring", 7),
+    ("signoff.explaining", 7),
     ("signoff.testing", 8),
     ("signoff.faces", 8),
     ("signoff.demo", 9),

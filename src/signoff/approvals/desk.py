@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from signoff.approvals.quorum import Event, event_of, is_expired, is_final, move
 from signoff.approvals.signatures import Verifier, Verifiers, check_signoff, payload_of
@@ -31,6 +31,7 @@ class Desk:
     humans: tuple[Human, ...]
     profile: Profile = Profile.TEAM
     verifier: Verifier | None = None
+    _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     async def text(self, ticket: str, verdict: Verdict) -> bytes:
         """The exact bytes a human signs. Raises `SignOffInvalid` when nothing waits."""
@@ -42,6 +43,12 @@ class Desk:
         Raises `SignOffInvalid` when it does not count; then nothing is written but a
         receipt that says who tried.
         """
+        # Two people who sign in the same moment must see each other's row, or both would
+        # think theirs the first and the quorum would never be noticed.
+        async with self._one_at_a_time:
+            return await self._sign(signoff)
+
+    async def _sign(self, signoff: SignOff) -> Hold:
         hold = await self._waiting(signoff.ticket)
         rows = await self.holds.signoffs(hold.ticket)
         now = self.clock.now_ms()

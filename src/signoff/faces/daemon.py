@@ -7,8 +7,10 @@ listens, and stops on SIGINT or SIGTERM after what is queued is written.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -89,10 +91,12 @@ async def _open_doors(house: House) -> list[web.ServerRunner | web.AppRunner]:
 
 async def _gate_socket(runner: web.ServerRunner, path: Path) -> None:
     """The socket that is bound into sandboxes, alone in its directory."""
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
+    os.makedirs(path.parent, mode=0o755, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
     await web.UnixSite(runner, str(path)).start()
-    path.chmod(0o666)  # The socket authenticates by run key; its directory holds nothing else.
+    # Whoever connects still has to prove a run key; the directory holds nothing else.
+    os.chmod(path, 0o666)
 
 
 async def _until_stopped() -> None:

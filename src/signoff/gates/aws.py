@@ -189,6 +189,9 @@ class AwsGate:
 def told(reply: Reply) -> str:
     """One line for the agent: the ruling, the reason, the ticket, the next step."""
     text = reply.message or reply.decision.message or reply.ruling.value
+    if reply.mark is Mark.HELD:
+        again = "make the same call again once it is signed"
+        return f"ticket `{reply.ticket}`: {text}; {again}: signoff ticket {reply.ticket} --wait"
     return text
 
 

@@ -21,10 +21,13 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 @dataclass(frozen=True)
 class Request:
-    """One action as a gate hands it over. `observe` names the environments in which the
-    gate forwards what would be stopped, and only records the ruling. `undo` marks the taking back of earlier actions by
-    a human; `requester_verified` says that this human proved who they are for this very
-    request, and `overwrites_newer` that newer work would be overwritten."""
+    """One action as a gate hands it over.
+
+    `observe` names the environments in which the gate forwards what would be stopped, and
+    only records the ruling. `undo` marks the taking back of earlier actions by a human;
+    `requester_verified` says that this human proved who they are for this very request,
+    and `overwrites_newer` that newer work would be overwritten.
+    """
 
     principal: Principal
     action: Action

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from signoff.approvals.quorum import eligible
 from signoff.breaker import Attempt, Breaker
 from signoff.model.effect import Reversibility
 from signoff.model.human import Human
@@ -28,7 +29,7 @@ class Circumstances:
         disposable: frozenset[str] = frozenset(),
     ) -> None:
         self._holds, self._vault, self._breaker, self._clock = holds, vault, breaker, clock
-        self._humans = tuple(human.name for human in humans)
+        self._humans = humans
         self._solo = solo
         self._disposable = disposable
 
@@ -46,7 +47,7 @@ class Circumstances:
             left = await self._vault.left(who.run)
         return Facts(
             approvers=approvers,
-            eligible=self._eligible(request) - approvers,
+            eligible=eligible(who, self._humans, operator_counts=self._solo) - approvers,
             frozen=_frozen(switches),
             halted=_halted(switches, who.agent, who.run),
             calls_last_minute=rates.calls_last_minute,
@@ -62,10 +63,16 @@ class Circumstances:
             now_ms=now,
         )
 
-    def happened(self, request: Request, seen: Seen, outcome: Outcome | None) -> None:
-        """Count the action. Its outcome tells repetition of a failure from progress."""
-        denied = outcome is None
+    def happened(
+        self, request: Request, seen: Seen, outcome: Outcome | None, *, waits: bool = False
+    ) -> None:
+        """Count the action. Its outcome tells repetition of a failure from progress; an
+        agent that asks whether its hold was signed (`waits`) repeats nothing."""
+        now = self._clock.now_ms()
+        denied = outcome is None and not waits
         ended = "stopped" if outcome is None else outcome.error or "done"
+        if waits:
+            ended = f"waits at {now}"
         attempt = Attempt(
             digest=request.action.digest,
             outcome=ended,
@@ -74,13 +81,7 @@ class Circumstances:
             denied=denied,
             irreversible=seen.understanding.reversibility is Reversibility.NONE,
         )
-        self._breaker.record(request.principal, attempt, self._clock.now_ms())
-
-    def _eligible(self, request: Request) -> frozenset[str]:
-        who = request.principal
-        if self._solo:
-            return frozenset(self._humans)
-        return frozenset(name for name in self._humans if name != who.operator)
+        self._breaker.record(request.principal, attempt, now)
 
 
 def _frozen(switches: Mapping[str, Data]) -> frozenset[str]:

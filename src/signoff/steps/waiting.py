@@ -10,7 +10,7 @@ from signoff.approvals.holds import Terms, check_open, difference, open_hold, re
 from signoff.approvals.quorum import Event, distinct_approvers, is_expired, move
 from signoff.approvals.recount import recount
 from signoff.approvals.signatures import Verifier, Verifiers
-from signoff.model.decision import Decision, Hold, HoldState, Ruling
+from signoff.model.decision import Decision, Hold, HoldState, Ruling, Verdict
 from signoff.model.errors import Refused
 from signoff.model.human import Human, Profile
 from signoff.model.ports import Clock, Holds, Ledger, MoveHold, Notifier, OpenHold
@@ -57,9 +57,7 @@ class WaitingRoom:
             await chain.note(
                 Mark.EXPIRED, MoveHold(hold.ticket, hold.state, closed), hold=hold.ticket
             )
-        no = recently_rejected(
-            await self._holds.rejected(who.run), who.run, seen.understanding, now
-        )
+        no = await self._rejected(who.run, seen, now)
         if no is not None:
             await chain.note(Mark.DECIDED, decision=decision, refused="rejected", hold=no.ticket)
             raise Refused(
@@ -83,6 +81,16 @@ class WaitingRoom:
         )
         await self._notifier.notify(hold)
         return hold
+
+    async def _rejected(self, run: str, seen: Seen, now: int) -> Hold | None:
+        """The hold in which people said no to one of these effects within the hour."""
+        rejected = await self._holds.rejected(run)
+        when: dict[str, int] = {}
+        for hold in rejected:
+            rows = await self._holds.signoffs(hold.ticket)
+            times = [s.signed_ms for s in rows if s.verdict is Verdict.REJECT]
+            when.update({hold.ticket: max(times)} if times else {})
+        return recently_rejected(rejected, run, seen.understanding, now, when)
 
     async def differences(self, chain: Chain, hold: Hold, seen: Seen) -> tuple[str, ...]:
         """Why the approval is stale, one line each; the hold is then closed as stale."""

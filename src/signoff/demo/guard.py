@@ -1,0 +1,246 @@
+"""A real Signoff for the demo: settings, keys and people in a folder, the daemon a process.
+
+The people sign with keys of their own, over what the control socket shows them, exactly as
+`signoff approve` does; only their typing is played.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from signoff.approvals.keys import create_key, sign
+from signoff.config import (
+    AwsSettings,
+    Config,
+    GateSettings,
+    LedgerSettings,
+    MapRow,
+    ObserveSettings,
+    VaultSettings,
+    make_secret,
+    write_config,
+)
+from signoff.demo.children import bare_environment
+from signoff.faces.backend import Act
+from signoff.faces.client import ControlClient
+from signoff.model.decision import Verdict
+from signoff.model.errors import SignoffError
+from signoff.model.human import EnrolledKey, Human
+from signoff.model.values import canonical
+
+PASSPHRASE = "the people of the demo"
+COST = 1 << 14
+PEOPLE = ("olga", "ana", "bo", "cy")
+"""`olga` operates the agent; the others sign."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """One human of the demo with their own key."""
+
+    human: Human
+    encrypted: str
+
+    @property
+    def key(self) -> EnrolledKey:
+        """Their one key."""
+        return self.human.keys[0]
+
+    def sign(self, message: bytes) -> bytes:
+        """Their signature."""
+        return sign(self.encrypted, PASSPHRASE, message)
+
+
+def person(name: str) -> Person:
+    """A new human with a fresh key under a passphrase."""
+    made = create_key(PASSPHRASE, cost=COST)
+    return Person(Human(name, (EnrolledKey.parse(made.public),)), made.encrypted)
+
+
+@dataclass
+class Guard:
+    """A running daemon, and the people who answer it. `folder` holds settings and state."""
+
+    folder: Path
+    config: Config
+    people: Mapping[str, Person]
+    process: subprocess.Popen[bytes] | None = None
+    endpoint: str = ""
+    observe: bool = False
+    variables: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def control(self) -> ControlClient:
+        """A client of the control socket."""
+        return ControlClient(self.config.control_socket)
+
+    def start(self, ready_seconds: float = 60.0) -> None:
+        """Start the daemon and wait until it serves; raises `SignoffError` with its last line."""
+        log = (self.folder / "daemon.log").open("ab")
+        command = [sys.executable, "-m", "signoff", "up", *(["--observe"] if self.observe else [])]
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=bare_environment(
+                HOME=str(self.folder),
+                SIGNOFF_CONFIG=str(self.config.path),
+                AWS_ACCESS_KEY_ID="OWNERSREALKEYID00000",
+                AWS_SECRET_ACCESS_KEY="the owners real secret",
+                **self.variables,
+            ),
+            cwd=self.folder,
+        )
+        deadline = time.monotonic() + ready_seconds
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                break
+            with suppress(SignoffError):
+                gates = self.control.status()["gates"]
+                assert isinstance(gates, list)
+                self.endpoint = str(gates[0]["address"])
+                return
+            time.sleep(0.05)
+        self.stop()
+        raise SignoffError("the daemon did not start", self.last_line(), "read daemon.log")
+
+    def last_line(self) -> str:
+        """The last thing the daemon said."""
+        lines = (self.folder / "daemon.log").read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+    def stop(self) -> None:
+        """Stop the daemon as SIGTERM does; kill it when it stays."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL, as a power cut does."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def act(self, act: Act, who: str, **arguments: object) -> dict[str, object]:
+        """Something a person asks for and proves with their signature."""
+        signer = self.people[who]
+        nonce, text = self.control.propose(act, arguments, who)
+        return self.control.act(nonce, signer.key.fingerprint, signer.sign(text.encode()))
+
+    def key(self, agent: str = "builder", operator: str = "olga") -> dict[str, str]:
+        """A run key: `key_id`, `secret`, `run`, ..."""
+        made = self.act(Act.KEY, operator, agent=agent, operator=operator, ttl_ms=3_600_000)
+        return {name: str(value) for name, value in made.items()}
+
+    def decide(
+        self, ticket: str, who: str, verdict: Verdict = Verdict.APPROVE
+    ) -> dict[str, object]:
+        """One person signs one hold."""
+        signer = self.people[who]
+        text = self.control.challenge(ticket, who, verdict)
+        signature = signer.sign(text.encode())
+        return self.control.submit(ticket, who, verdict, signer.key.fingerprint, signature)
+
+    def lower(self, boundary: str, environment: str = "production") -> str:
+        """A two-person change: `cy` asks, `ana` and `bo` sign, `cy` carries it out."""
+        members = {"boundary": boundary, "environment": environment, "ttl_ms": 1_800_000}
+        asked = self.act(Act.LOWER, "cy", **members)
+        for who in ("ana", "bo"):
+            self.decide(str(asked["ticket"]), who)
+        return str(self.act(Act.LOWER, "cy", **members)["state"])
+
+    def undo(self, who: str = "ana", *, action: str = "", run: str = "") -> dict[str, object]:
+        """Take back one action or a whole run."""
+        plan = self.control.undo_plan(action, run, 0)
+        members = {"action": action, "run": run, "since_ms": 0, "plan": plan["digest"]}
+        return self.act(Act.UNDO, who, **members)
+
+
+def settings(
+    folder: Path,
+    upstream: str,
+    people: Sequence[Person],
+    *,
+    rules: tuple[MapRow, ...] = (),
+    regions: tuple[str, ...] = (),
+) -> Config:
+    """The settings of the demo, not yet written."""
+    home = folder / "settings"
+    return Config(
+        "team",
+        folder / "state",
+        LedgerSettings(home / "keys" / "ledger.key", home / "high-water" / "mark"),
+        VaultSettings(home / "keys" / "vault.key"),
+        gate=GateSettings(port=0),
+        humans=tuple(p.human for p in people),
+        rules=rules,
+        aws=AwsSettings(credentials="environment", regions=regions, endpoint=upstream),
+        path=home / "signoff.toml",
+    )
+
+
+def prepare(
+    folder: Path,
+    upstream: str,
+    *,
+    rules: tuple[MapRow, ...] = (),
+    regions: tuple[str, ...] = (),
+    observe: tuple[str, ...] = (),
+    cache: Path | None = None,
+) -> Guard:
+    """Settings, secrets and people on disk, the daemon not yet started.
+
+    `observe` names environments in which it only observes; two people sign that.
+    """
+    people = {name: person(name) for name in PEOPLE}
+    config = settings(folder, upstream, tuple(people.values()), rules=rules, regions=regions)
+    if observe:
+        bare = ObserveSettings(observe, "2099-12-31")
+        message = canonical(bare.message())
+        rows = tuple(_row(people[name], message) for name in ("ana", "bo"))
+        config = replace(config, observe=replace(bare, signed=rows))
+    assert config.path is not None
+    config.path.parent.mkdir(mode=0o755, parents=True)
+    make_secret(config.ledger.key_file, "the ledger key")
+    make_secret(config.vault.key_file, "the vault key")
+    write_config(config, config.path)
+    if cache is not None:
+        place = config.state_dir / "cache"
+        place.mkdir(mode=0o755, parents=True)
+        (place / "aws-operations.json").write_bytes(cache.read_bytes())
+    return Guard(folder, config, people, observe=bool(observe))
+
+
+@contextmanager
+def guard(folder: Path, upstream: str, **how: object) -> Iterator[Guard]:
+    """A running guard; stopped at the end. `how` as `prepare` takes it."""
+    made = prepare(folder, upstream, **how)  # type: ignore[arg-type] # passed on as it came
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+def _row(who: Person, message: bytes) -> str:
+    import base64
+
+    encoded = base64.b64encode(who.sign(message)).decode()
+    return f"{who.human.name} {who.key.fingerprint} {encoded}"
+
+
+def receipts(guard: Guard) -> list[dict[str, object]]:
+    """Everything in the ledger, oldest first."""
+    page = guard.control.log(0, 10_000)["receipts"]
+    return json.loads(json.dumps(page)) if isinstance(page, list) else []

@@ -23,7 +23,7 @@ from signoff.model.effect import Effect, Kind, Resource, Understanding, Verb
 from signoff.model.errors import PolicyInvalid
 from signoff.model.ports import Facts
 from signoff.model.values import digest
-from signoff.policy.request import base_context, effect_context, signers_context
+from signoff.policy.request import Limits, base_context, effect_context, signers_context
 from signoff.policy.statements import Policy, Source, policies
 
 PROFILES = ("team", "solo")
@@ -61,6 +61,7 @@ class Bundle:
     humans: Mapping[str, tuple[str, ...]]
     environments: Mapping[str, str]
     digest: str
+    limits: Limits = field(default_factory=Limits)
     safeguard: str = SAFEGUARD
     _slices: dict[tuple[str, str, str], cedarpy.PolicySet] = field(
         default_factory=dict, repr=False, compare=False
@@ -127,7 +128,8 @@ def compile_bundle(
     environments: Mapping[str, str] | None = None,
     settings: Mapping[str, object] | None = None,
 ) -> Bundle:
-    """Like `load_bundle`, from texts. `settings` are only part of the digest."""
+    """Like `load_bundle`, from texts. `settings` are part of the digest; of
+    them `calls_per_minute` and `changes_per_minute` are limits the policies compare with."""
     if profile not in PROFILES:
         raise PolicyInvalid(f"no profile `{profile}`", "", "use `team` or `solo`")
     schema_text = shipped_schema()
@@ -160,6 +162,7 @@ def compile_bundle(
                 "settings": settings or {},
             }
         ),
+        limits=_limits(settings or {}),
         _slices=_slices(found, schema_text, places),
     )
     _canary(bundle)
@@ -213,6 +216,17 @@ def _text(path: Path) -> str:
         raise PolicyInvalid(
             f"the policies do not load: `{path}` line {line}", "not UTF-8", ""
         ) from error
+
+
+def _limits(settings: Mapping[str, object]) -> Limits:
+    shipped = Limits()
+    found = {"calls_per_minute": 0, "changes_per_minute": 0}
+    for name in found:
+        value = settings.get(name, getattr(shipped, name))
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= 1_000_000:
+            raise PolicyInvalid(f"`{name}` is `{value}`", "a number from 1 to 1,000,000", "")
+        found[name] = value
+    return Limits(**found)
 
 
 def _refuse_twins(found: Iterable[Policy]) -> None:
@@ -355,7 +369,7 @@ def _canary_decision(
     understanding = Understanding(Action(_CANARY, _CANARY), (effect,))
     facts = Facts()
     context = {
-        **base_context(who, understanding.action, facts),
+        **base_context(who, understanding.action, facts, bundle.limits),
         **effect_context(effect, understanding, facts, bundle.within(place)),
         **signers_context(frozenset(), {}, False),
     }

@@ -144,7 +144,7 @@ class CedarJudge:
         self, principal: Principal, understanding: Understanding, facts: Facts
     ) -> tuple[Ask, ...]:
         """One request for each effect; effects the policies cannot tell apart share one."""
-        base = base_context(principal, understanding.action, facts)
+        base = base_context(principal, understanding.action, facts, self.bundle.limits)
         asks: dict[Ask, None] = {}
         grouped: set[tuple[object, ...]] = set()
         for effect in understanding.effects:

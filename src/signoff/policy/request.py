@@ -44,7 +44,9 @@ ATTRIBUTES: Mapping[str, str] = {
     "disposable": "whether the owners marked the environment disposable; never production",
     "lowered": "the ids of the boundaries that are lowered for this environment",
     "callsLastMinute": "calls of the run in the last minute",
+    "callsMost": "how many calls a run may make in a minute (the setting `calls_per_minute`)",
     "changesLastMinute": "changes of the run in the last minute",
+    "changesMost": "how many changes a run may make in a minute (`changes_per_minute`)",
     "repeats": "how often the same action failed in the run",
     "captureLeftBytes": "what is left of the run's budget for undo material, in bytes",
     "undo": "whether an earlier action is taken back by a human",
@@ -54,6 +56,14 @@ ATTRIBUTES: Mapping[str, str] = {
     "weekday": "the day of the week, 1 (Monday) to 7 (Sunday), UTC",
 }
 _DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How fast a run may go: calls and changes per minute."""
+
+    calls_per_minute: int = 600
+    changes_per_minute: int = 60
 
 
 @dataclass(frozen=True)
@@ -70,7 +80,9 @@ class Ask:
         return f"{self.context[:-1]},{json.dumps(signers)[1:]}"
 
 
-def base_context(principal: Principal, action: Action, facts: Facts) -> dict[str, object]:
+def base_context(
+    principal: Principal, action: Action, facts: Facts, limits: Limits
+) -> dict[str, object]:
     """What is the same for every effect of an action."""
     return {
         "requester": principal.agent or principal.operator,
@@ -81,7 +93,9 @@ def base_context(principal: Principal, action: Action, facts: Facts) -> dict[str
         "gate": facts.gate,
         "halted": facts.halted,
         "callsLastMinute": _long(facts.calls_last_minute),
+        "callsMost": limits.calls_per_minute,
         "changesLastMinute": _long(facts.changes_last_minute),
+        "changesMost": limits.changes_per_minute,
         "repeats": _long(facts.repeats),
         "captureLeftBytes": _long(facts.capture_left_bytes),
         "undo": facts.undo,

@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from signoff.model.action import Action, Principal
+from signoff.model.decision import Ruling
+from signoff.model.effect import Effect, Resource, Understanding, Verb
 from signoff.model.errors import PolicyInvalid
+from signoff.model.ports import Facts
 from signoff.policy.bundle import OWN_TARGETS, compile_bundle, load_bundle, shipped_sources
+from signoff.policy.engine import CedarJudge
 from signoff.policy.filler import filler_rules
 from signoff.policy.statements import Source
 
@@ -170,3 +175,16 @@ def test_the_shipped_policies_look_at_a_uid_only_for_signoffs_own(profile: str) 
                 assert f'context.target.uid like "{OWN_TARGETS}*"' in line
     for policy in compile_bundle(profile).policies:
         assert not policy.paths & {"target", ""}, policy.id
+
+
+def test_the_limits_of_the_settings_are_those_the_policies_compare_with() -> None:
+    limited = compile_bundle("team", settings={"calls_per_minute": 3})
+    read = Understanding(
+        Action("aws", "s3:ListBuckets"), (Effect(Verb.READ, Resource("b", "s3:bucket", "staging")),)
+    )
+    who = Principal("deployer", "R-1", "olga")
+    for calls, ruling in ((3, Ruling.ALLOW), (4, Ruling.DENY)):
+        decision = CedarJudge(limited).decide(who, read, Facts(calls_last_minute=calls))
+        assert decision.ruling is ruling
+    with pytest.raises(PolicyInvalid, match="changes_per_minute"):
+        compile_bundle("team", settings={"changes_per_minute": 0})

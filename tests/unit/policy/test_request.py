@@ -8,7 +8,7 @@ from signoff.model.action import Action, Principal
 from signoff.model.effect import Effect, Resource, Reversibility, Understanding, Verb
 from signoff.model.ports import Facts
 from signoff.policy.bundle import shipped_schema
-from signoff.policy.request import ATTRIBUTES, base_context, effect_context, signers_context
+from signoff.policy.request import ATTRIBUTES, Limits, base_context, effect_context, signers_context
 
 SHAPE = json.loads(shipped_schema())[""]["commonTypes"]["Request"]["attributes"]
 
@@ -17,7 +17,7 @@ def built(effect: Effect, facts: Facts, *unknown: str) -> dict[str, object]:
     action = Action("aws", "s3:Get", scope={"account": "1", "region": ""})
     understanding = Understanding(action, (effect,), unknown)
     return {
-        **base_context(Principal("a", "R-1", "olga"), action, facts),
+        **base_context(Principal("a", "R-1", "olga"), action, facts, Limits()),
         **effect_context(effect, understanding, facts, ("production",)),
         **signers_context(frozenset({"bo"}), {"bo": ("data",)}, False),
     }

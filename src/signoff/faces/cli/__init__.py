@@ -70,7 +70,7 @@ class Commands(click.Group):
 @click.command(
     cls=Commands,
     epilog=EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": 90},
 )
 def signoff() -> None:
     """Change control for AI agents: an agent can work on production, and cannot destroy it."""

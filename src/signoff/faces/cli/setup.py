@@ -170,11 +170,10 @@ def _asked(given: dict[str, object], yes: bool) -> dict[str, object]:
         )
     if not given["profile"] and given["credentials"] == "profile":
         given["profile"] = _ask("AWS profile with the real credentials", "default")
-    for name in ENVIRONMENTS[1:]:
+    for name in ENVIRONMENTS:
         if not given[name]:
-            question = (
-                f"what is {name}? (account=.. region=.. name=.. tag=k=v; the rest is production)"
-            )
+            rest = "all that nothing else names" if name == "production" else "nothing"
+            question = f"what is {name}? (account=.. region=.. name=.. tag=k=v; empty: {rest})"
             given[name] = tuple(_ask(question).split())
     return given
 

@@ -11,7 +11,7 @@ from signoff.faces.backend import Act
 from signoff.faces.cli.acts import carry_out
 from signoff.faces.cli.decide import signer_options
 from signoff.faces.cli.parts import control
-from signoff.faces.cli.shared import DONE, FAILED, HELD, answer, json_option, paint
+from signoff.faces.cli.shared import DENIED, DONE, FAILED, HELD, answer, json_option, paint
 
 
 @click.command()
@@ -52,7 +52,7 @@ def _told(result: dict[str, object], as_json: bool) -> int:
     for item in conflicts if isinstance(conflicts, list) else []:
         lines.append(f"{'conflict':<9} {render.safe(item)}")
     ticket = render.safe(result.get("ticket") or "")
-    code = {"done": DONE, "undone": DONE, "held": HELD}.get(state, FAILED)
+    code = {"done": DONE, "held": HELD, "denied": DENIED}.get(state, FAILED)
     next_step = f"two people: signoff approve {ticket}" if ticket else "signoff log"
     answer(as_json, result, lines, next_step)
     return code

@@ -25,7 +25,7 @@ SIGNOFF = [sys.executable, "-m", "signoff"]
 def typed(command: list[str], *lines: tuple[str, str]) -> tuple[int, str]:
     """Run a command at a terminal, type each line at its prompt; exit code and screen."""
     child = pexpect.spawn(
-        SIGNOFF[0], [*SIGNOFF[1:], *command], env=dict(os.environ), encoding="utf-8", timeout=60
+        SIGNOFF[0], [*SIGNOFF[1:], *command], env=dict(os.environ), encoding="utf-8", timeout=10
     )
     screen = ""
     for prompt, text in lines:
@@ -164,6 +164,7 @@ def test_init_asks_and_makes_the_key_of_a_human(
         ("AWS account", "123456789012"),
         ("regions", "eu-west-1"),
         ("AWS profile", "ops"),
+        ("what is production", "tag=stage=prod"),
         ("what is staging", ""),
         ("what is development", "name=dev-*"),
         ("who signs", "ana"),
@@ -173,6 +174,10 @@ def test_init_asks_and_makes_the_key_of_a_human(
     assert code == 0, screen
     config = load_config(path)
     assert config.aws.profile == "ops"
+    assert config.place_rules() == (
+        {"environment": "production", "tag": "stage=prod"},
+        {"environment": "development", "name": "dev-*"},
+    )
     assert config.humans[0].name == "ana"
     key = path.parent / "keys" / "ana.key"
     assert key.stat().st_mode & 0o777 == 0o600

@@ -104,8 +104,11 @@ class Pipeline:
         self, chain: Chain, seen: Seen, decision: Decision, executor: Executor
     ) -> Reply:
         """A read leaves one receipt, durable before its answer is released."""
-        outcome = await self._execute(seen, executor)
         known = seen.understanding
+        try:
+            outcome = await self._execute(seen, executor)
+        except ExecutionFailed as error:  # Nothing was changed, so nothing is in doubt.
+            outcome = Outcome(False, str(error))
         await chain.note(Mark.READ, understanding=known, decision=decision, error=outcome.error)
         self.circumstances.happened(chain.request, seen, outcome)
         return Reply(chain.action_id, Mark.READ, decision, known, outcome=outcome)

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from aiohttp import web
 
-from signoff.gates.aws_errors import NativeReply, render
+from signoff.gates.aws_errors import NativeReply, denied_code, render
 from signoff.gates.sigv4 import Verified, claimed_key_id, verify
 from signoff.model.action import Action, Level, Principal
 from signoff.model.decision import Decision, Ruling
@@ -151,10 +151,13 @@ class AwsGate:
             reply = await self._pipeline.handle(request, executor)
         except ExecutionFailed as error:
             text = f"in doubt: {error}; do not repeat it blindly, next: signoff log"
-            return _native(self._denial(reading, text))
+            return _native(self._denial(wire, reading, text))
         if reply.outcome is not None and reply.outcome.reply is not None:
             return _forwarded(reply.outcome.reply, wire.method)
-        return _native(self._denial(reading, told(reply)))
+        if reply.mark is Mark.READ and reply.outcome is not None:
+            text = f"the target gave no answer: {reply.outcome.error}"
+            return _native(self._denial(wire, reading, text, "ServiceUnavailable", 503))
+        return _native(self._denial(wire, reading, told(reply)))
 
     async def _note_malformed(
         self, wire: WireRequest, verified: Verified, error: MalformedRequest
@@ -173,22 +176,27 @@ class AwsGate:
             raise Refused(f"no hold `{ticket[:40]}` of this run", "", "check the ticket")
         return web.Response(text=json.dumps(seen), content_type="application/json")
 
-    def _denial(self, reading: Reading, text: str) -> NativeReply:
+    def _denial(
+        self, wire: WireRequest, reading: Reading, text: str, code: str = "", status: int = 403
+    ) -> NativeReply:
         service, _, operation = reading.action.name.partition(":")
         return render(
             reading.protocol,
             service=service,
             operation=operation,
-            code="AccessDeniedException",
+            code=code or denied_code(reading.protocol, service),
             message=text,
-            status=403,
+            status=status,
             request_id="signoff",
+            head=wire.method == "HEAD",
         )
 
 
 def told(reply: Reply) -> str:
     """One line for the agent: the ruling, the reason, the ticket, the next step."""
     text = reply.message or reply.decision.message or reply.ruling.value
+    if reply.outcome is not None:
+        return f"the call failed: {reply.outcome.error}"
     if reply.mark is Mark.HELD:
         again = "make the same call again once it is signed"
         return f"ticket `{reply.ticket}`: {text}; {again}: signoff ticket {reply.ticket} --wait"
@@ -212,10 +220,11 @@ def render_denial(models: Models, wire: WireRequest | None, service: str, text: 
         protocol,
         service=service,
         operation="",
-        code="AccessDeniedException",
+        code=denied_code(protocol, service),
         message=text,
         status=403,
         request_id="signoff",
+        head=wire is not None and wire.method == "HEAD",
     )
 
 

@@ -117,8 +117,11 @@ class DirectoryVault:
 
     async def left(self, run: str) -> int:
         """How many bytes of its capture budget the run has left."""
-        with self._lock:
-            return max(0, self._budget - sum(self._account(run).values()))
+        account = self._spent.get(run)
+        if account is None:
+            account = await asyncio.to_thread(self._known_account, run)
+        # Without the lock: a capture that is being written must not hold up a decision.
+        return max(0, self._budget - sum(tuple(account.values())))
 
     def put_now(self, run: str, content: bytes) -> str:
         """`put` without an event loop."""
@@ -126,13 +129,15 @@ class DirectoryVault:
             raise CaptureFailed(
                 "the capture is too large", f"{len(content)} bytes, at most {MOST_BYTES}"
             )
+        address, blobs = self._blobs(content)
         try:
             with self._lock:
-                return self._put(run, content)
+                self._keep(run, blobs)
         except OSError as error:
             raise CaptureFailed(
                 "the undo cannot be saved", str(error), "free space on the vault's disk"
             ) from error
+        return address
 
     def get_now(self, reference: str) -> bytes:
         """`get` without an event loop."""
@@ -181,7 +186,8 @@ class DirectoryVault:
 
     # Writing.
 
-    def _put(self, run: str, content: bytes) -> str:
+    def _blobs(self, content: bytes) -> tuple[str, dict[str, bytes]]:
+        """The content's address, and what is to be stored by address: parts first."""
         address = self._address(content)
         blobs: dict[str, bytes] = {}
         if len(content) > self._chunk:
@@ -195,6 +201,9 @@ class DirectoryVault:
             blobs[address] = self._sealed(address, _LIST, "\n".join(names).encode())
         else:
             blobs[address] = self._sealed(address, *_smaller(content))
+        return address, blobs
+
+    def _keep(self, run: str, blobs: dict[str, bytes]) -> None:
         account = self._account(run)
         cost = {name: len(blob) for name, blob in blobs.items() if name not in account}
         left = self._budget - sum(account.values())
@@ -214,7 +223,6 @@ class DirectoryVault:
         except OSError:
             self._refund(run, cost)
             raise
-        return address
 
     def _sealed(self, address: str, kind: int, body: bytes) -> bytes:
         nonce = secrets.token_bytes(_NONCE_BYTES)
@@ -300,6 +308,10 @@ class DirectoryVault:
                 account[name] = int(size) if size.isdigit() else self._budget
             self._spent[run] = account
         return account
+
+    def _known_account(self, run: str) -> dict[str, int]:
+        with self._lock:
+            return self._account(run)
 
     def _charge(self, run: str, cost: dict[str, int]) -> None:
         directory = self._account_path(run)

@@ -23,7 +23,7 @@ Row = tuple[Any, ...]
 def hold_text(hold: Hold) -> bytes:
     """A hold as canonical bytes; its state stands in its own column."""
     who = hold.principal
-    return canonical(
+    return _readable(
         {
             "ticket": hold.ticket,
             "principal": [who.agent, who.run, who.operator],
@@ -80,7 +80,7 @@ def signoff_from(row: Row) -> SignOff:
 
 def action_sealed(action: Action, action_id: str, sealer: Sealer) -> bytes:
     """An action, encrypted for its row in `actions`."""
-    return sealer.seal(canonical(action.as_data()), f"action/{action_id}")
+    return sealer.seal(_readable(action.as_data()), f"action/{action_id}")
 
 
 def action_from(row: Row, sealer: Sealer) -> StartedAction:
@@ -95,7 +95,7 @@ def action_from(row: Row, sealer: Sealer) -> StartedAction:
 def undo_sealed(undo: Undo, sealer: Sealer) -> bytes:
     """The action and response of an undo, encrypted for its row in `undos`."""
     data = {"action": undo.action.as_data(), "response": thaw(undo.response)}
-    return sealer.seal(canonical(data), f"undo/{undo.action_id}")
+    return sealer.seal(_readable(data), f"undo/{undo.action_id}")
 
 
 def undo_from(row: Row, sealer: Sealer) -> Undo:
@@ -146,6 +146,15 @@ def damaged(what: str, why: str) -> LedgerUnavailable:
     return LedgerUnavailable(
         f"{what} in the store cannot be read", why, "run `signoff verify`; restore the state"
     )
+
+
+def _readable(data: object) -> bytes:
+    """Canonical bytes, once they are known to read back: what an agent sends may look like
+    an encoding, and it must not be found out at the next start. Raises `ValueError`."""
+    text = canonical(data)
+    if canonical(uncanonical(text)) != text:
+        raise ValueError("it does not read back as it was written")
+    return text
 
 
 def _action(data: Data) -> Action:

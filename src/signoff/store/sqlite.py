@@ -18,7 +18,7 @@ from types import MappingProxyType
 
 from signoff.model.action import Level
 from signoff.model.decision import Hold, HoldState, SignOff
-from signoff.model.errors import LedgerUnavailable, SignoffError
+from signoff.model.errors import ConfigInvalid, LedgerUnavailable, SignoffError
 from signoff.model.ports import (
     Change,
     IssueKey,
@@ -264,8 +264,15 @@ def open_store(
     kept: outside the directory of `path`.
 
     Raises `LedgerUnavailable` when it cannot be opened or another daemon has it, and
-    `ProofInvalid` when it does not agree with its own signed head.
+    `ProofInvalid` when it does not agree with its own signed head, and `ConfigInvalid`
+    when the mark would lie beside the state it is to watch.
     """
+    if mark is not None and mark.absolute().resolve().is_relative_to(path.parent.resolve()):
+        raise ConfigInvalid(
+            f"the high-water mark `{mark}` lies in the state directory",
+            "whoever puts an older copy back would put the mark back with it",
+            "keep it in another directory",
+        )
     lock = lock_file(path)
     store: SqliteStore | None = None
     try:

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from durable import SIGNER, hold, opened, receipt
+from durable import SIGNER, VAULT_KEY, hold, opened, receipt
+from signoff.ledger.merkle import Frontier
 from signoff.model.decision import HoldState
-from signoff.model.errors import ProofInvalid
+from signoff.model.errors import ConfigInvalid, ProofInvalid
 from signoff.model.ports import MoveHold, OpenHold
 from signoff.model.receipt import Mark
 from signoff.store.mark import HighWaterMark
+from signoff.store.sqlite import open_store
+from signoff.vault import KeySealer
 
 
 def _mark(directory: Path) -> HighWaterMark:
@@ -128,3 +131,16 @@ def test_a_mark_of_another_ledger_is_not_read_as_ours(tmp_path: Path) -> None:
     mark.write("nonsense")
     with pytest.raises(ProofInvalid):
         mark.head(SIGNER)
+
+
+def test_a_mark_inside_the_state_directory_is_refused(tmp_path: Path) -> None:
+    for mark in (tmp_path / "state" / "mark", tmp_path / "x" / ".." / "state" / "deep" / "mark"):
+        with pytest.raises(ConfigInvalid, match="in the state directory"):
+            open_store(
+                tmp_path / "state" / "signoff.db",
+                tree=Frontier.unpacked,
+                notary=SIGNER,
+                sealer=KeySealer(VAULT_KEY),
+                mark=mark,
+            )
+    assert not (tmp_path / "state").exists()

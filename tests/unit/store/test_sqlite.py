@@ -330,6 +330,16 @@ async def test_text_that_is_no_text_hurts_only_its_sender(store: SqliteStore) ->
     assert found.card == {"t": "\ud800"}
 
 
+@pytest.mark.parametrize("trick", [{"$bytes": "no base64"}, {"$time": "noon"}, {"$bytes": "YQ"}])
+async def test_what_would_not_read_back_is_not_written(
+    store: SqliteStore, trick: dict[str, str]
+) -> None:
+    with pytest.raises(LedgerUnavailable, match="cannot be written"):
+        await store.append(receipt(1), StartAction("A-1", action(trick=trick), WHO))
+    assert await store.in_doubt() == ()
+    assert store.head()[0] == 0
+
+
 async def test_nothing_is_written_after_closing(tmp_path: Path) -> None:
     store = opened(tmp_path)
     await store.append(receipt(1))

@@ -71,7 +71,7 @@ def _open_hold(change: OpenHold) -> Write:
 
     def write(db: sqlite3.Connection, moment: Moment) -> None:
         count, same = db.execute(
-            "SELECT count(*), sum(action_digest = ?) FROM holds"
+            "SELECT count(*), count(*) FILTER (WHERE action_digest = ?) FROM holds"
             " WHERE run = ? AND state IN ('open', 'approved')",
             (hold.action_digest, run),
         ).fetchone()
@@ -211,7 +211,7 @@ def _revoke(change: RevokeKey) -> Write:
     key_id = change.key_id
 
     def write(db: sqlite3.Connection, moment: Moment) -> None:
-        query = "UPDATE run_keys SET revoked_ms = ifnull(revoked_ms, ?) WHERE key_id = ?"
+        query = "UPDATE run_keys SET revoked_ms = coalesce(revoked_ms, ?) WHERE key_id = ?"
         if db.execute(query, (moment.time_ms, key_id)).rowcount != 1:
             raise StateConflict(f"no run key `{key_id}`", "it was never issued")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -217,6 +218,19 @@ class StateFile(State):
         except sqlite3.Error as error:
             raise unreadable(error) from error
         super().__init__(db, sealer)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[StateFile]:
+        """The state as it is now for everything read inside, however the daemon goes on
+        writing: what `verify` compares must be of one moment. Keep it short."""
+        try:
+            self._db.execute("BEGIN")
+            yield self
+        except sqlite3.Error as error:
+            raise unreadable(error) from error
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
 
     def close(self) -> None:
         """Let go of the file."""

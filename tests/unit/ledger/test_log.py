@@ -33,6 +33,18 @@ async def test_an_exported_file_verifies_as_the_state_file_does(tmp_path: Path) 
         assert verify_ledger(leaves(file), file.checkpoint(), SIGNER.key).head.size == 25
 
 
+async def test_a_growing_ledger_verifies_as_of_one_moment(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    await store.append(receipt(1))
+    with StateFile(store.path) as state:
+        with state.snapshot():
+            note = state.checkpoint()
+            await store.append(receipt(2))
+            assert verify_ledger(leaves(state), note, SIGNER.key).head.size == 1
+        assert verify_ledger(leaves(state), state.checkpoint(), SIGNER.key).head.size == 2
+    store.close()
+
+
 async def test_one_receipt_of_a_file_is_proved(tmp_path: Path) -> None:
     with ExportedLedger(await _exported(tmp_path)) as file:
         body, proof = prove(file, 7)

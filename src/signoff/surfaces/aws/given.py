@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from botocore.exceptions import BotoCoreError
-from botocore.handlers import handle_copy_source_param
+from botocore.handlers import base64_encode_user_data, handle_copy_source_param
 from botocore.utils import parse_to_aware_datetime
 from botocore.validate import ParamValidator
 
@@ -26,6 +26,8 @@ from signoff.surfaces.aws.public import summary
 from signoff.surfaces.aws.scalars import DEPTH_MOST, RESERVED_KEYS, clip, refuse
 
 _MEMBERS = frozenset({"service", "operation", "parameters"})
+# Where botocore's client encodes a member before it is written; the wire has the result.
+_ENCODES_USER_DATA = frozenset({"ec2:RunInstances", "autoscaling:CreateLaunchConfiguration"})
 
 
 def parse_given(models: Models, given: object, scope: Mapping[str, str]) -> Action:
@@ -100,6 +102,8 @@ def _read(operation: Operation, raw: object) -> Data:
     if operation.service == "s3":
         handle_copy_source_param(parameters)
         parameters.pop("ContentLength", None)
+    if operation.action_name in _ENCODES_USER_DATA:
+        base64_encode_user_data(parameters)
     held = parameters.get(operation.body) if operation.raw else None
     if isinstance(held, Mapping) and set(held) == {"$body"}:
         parameters[operation.body] = b""

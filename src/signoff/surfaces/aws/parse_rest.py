@@ -188,7 +188,7 @@ def read_body(
 ) -> dict[str, Value]:
     """The members that stand in the body."""
     shape = operation.input
-    if shape is None or operation.model.http.get("method") in ("GET", "HEAD"):
+    if shape is None:
         if body.strip() not in (b"", b"{}"):
             refuse("a body on an operation that takes none")
         return {}

@@ -169,7 +169,7 @@ def _header_text(value: object) -> str:
 def _add_fixed_headers(operation: Operation, headers: dict[str, str]) -> None:
     """What botocore's client adds for some services besides its serialisers."""
     if operation.service == "apigateway":
-        headers["accept"] = "application/json"
+        headers.setdefault("accept", "application/json")
     if operation.service == "glacier":
         headers["x-amz-glacier-version"] = operation.model.metadata["apiVersion"]
     if operation.model.is_endpoint_discovery_operation:

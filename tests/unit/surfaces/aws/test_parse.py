@@ -377,6 +377,11 @@ def test_an_action_given_by_name_is_the_one_on_the_wire() -> None:
     assert given("s3", "CopyObject", Bucket="b", Key="k", CopySource=source).digest == copied.digest
 
 
+def test_what_the_client_encodes_is_given_as_the_client_takes_it() -> None:
+    action = given("ec2", "RunInstances", MinCount=1, MaxCount=1, UserData="#!x")
+    assert action.parameters["UserData"] == base64.b64encode(b"#!x").decode()
+
+
 def test_times_given_as_text_become_times() -> None:
     action = given("cloudwatch", "GetMetricWidgetImage", MetricWidget="x")
     assert action.unknown == ()

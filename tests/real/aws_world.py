@@ -1,18 +1,19 @@
 """A local AWS for the tests that drive the surface without a gate: a world and an executor.
 
-`LocalAws` starts moto's server on a free port, answers questions with botocore and carries
+`LocalAws` starts the demo's local AWS on a free port, answers questions with botocore and carries
 out steps, waiting for what a step waits for.
 """
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from moto.server import ThreadedMotoServer
 
+from signoff.demo.upstream import server
 from signoff.model.action import Action, Answer, Answers, Question
 from signoff.model.effect import Understanding
 from signoff.model.values import Data, freeze, frozen, thaw
@@ -26,16 +27,16 @@ class LocalAws:
     """moto behind botocore clients."""
 
     def __init__(self) -> None:
-        self._server = ThreadedMotoServer(port=0, verbose=False)
-        self._server.start()
-        _, port = self._server.get_host_and_port()
-        self.url = f"http://127.0.0.1:{port}"
+        self._server = server()
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._clients: dict[str, Any] = {}
         self.asked: list[str] = []
 
     def stop(self) -> None:
         """Stop the server."""
-        self._server.stop()
+        self._server.shutdown()
+        self._server.server_close()
 
     def client(self, service: str) -> Any:
         """A botocore client that talks to the local AWS."""

@@ -112,10 +112,19 @@ class Case:
         return value if isinstance(value, str) else ""
 
     def ask(
-        self, name: str, *, paginate: bool = False, most: int = 10_000, **members: object
+        self,
+        name: str,
+        given: Mapping[str, object] | None = None,
+        *,
+        paginate: bool = False,
+        most: int = 10_000,
+        **members: object,
     ) -> Answer:
-        """The answer to an AWS read, or `NOT_ASKED`; either way the question is noted."""
-        question = ask(name, self.action.scope, paginate=paginate, most=most, **members)
+        """The answer to an AWS read (`given` and `members` together), or `NOT_ASKED`;
+        either way the question is noted."""
+        asked = {k: v for k, v in {**(given or {}), **members}.items() if v is not None}
+        scope = dict(self.action.scope)
+        question = Question("aws", name, frozen(**asked), scope, paginate=paginate, most=most)
         self.asked.setdefault(question.key, question)
         return self.answers.get(question.key, NOT_ASKED)
 
@@ -213,19 +222,6 @@ def _covers(parameters: Data, wanted: Value) -> bool:
     if not isinstance(wanted, Mapping):
         return False
     return all(parameters.get(k) == v for k, v in wanted.items())
-
-
-def ask(
-    name: str,
-    scope: Mapping[str, str],
-    *,
-    paginate: bool = False,
-    most: int = 10_000,
-    **members: object,
-) -> Question:
-    """An AWS read as a question."""
-    given = frozen(**{k: v for k, v in members.items() if v is not None})
-    return Question("aws", name, given, dict(scope), paginate=paginate, most=most)
 
 
 def mapping(value: Value) -> Data:

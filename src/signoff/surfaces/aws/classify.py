@@ -84,7 +84,25 @@ def classify(action: Action) -> Class:
 
 def assumptions() -> tuple[Assumption, ...]:
     """Every row that weakens another source, for the documentation."""
-    return tuple(Assumption(r.operation, r.verb, r.because) for r in _rows() if r.weakens)
+    rows = tuple(Assumption(r.operation, r.verb, r.because) for r in _rows() if r.weakens)
+    return rows + tuple(_removals())
+
+
+def _removals() -> Iterator[Assumption]:
+    for row in table("mirrors")["mirror"]:  # type: ignore[union-attr]  # the table is ours
+        assert isinstance(row, Mapping)
+        operations = row["operations"]
+        assert isinstance(operations, tuple)
+        for operation in operations:
+            name = str(operation)
+            if verb_of(name.partition(":")[2]) is Verb.DELETE:
+                yield Assumption(name, removal(row), "the setting is read first and put back whole")
+
+
+def removal(row: Data) -> Verb:
+    """What removing a mirrored setting counts as: it is no deletion of data."""
+    default = "permit" if row["kind"] == "access" else "update"
+    return Verb(str(row.get("removal", default)))
 
 
 def discloses(name: str) -> bool:

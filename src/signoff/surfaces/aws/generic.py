@@ -39,8 +39,9 @@ def read(case: Case, found: Class) -> Reading:
     """
     type_ = f"{case.service}:{noun_of(case.operation) or case.operation}"
     because = found.because
+    known = Reversibility.EXACT if found.verb is Verb.READ else Reversibility.NONE
     effects = tuple(
-        Effect(found.verb, case.resource(uid, type_, found.kind), because=because)
+        Effect(found.verb, case.resource(uid, type_, found.kind), (), known, because=because)
         for uid in targets(case)
     )
     passed = () if found.verb in (Verb.READ, Verb.UNKNOWN) else passed_roles(case)

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from durable import SIGNER, WHO, action, hold, opened, receipt, signed
+from signoff.ledger.log import leaves
 from signoff.ledger.verify import verify_ledger
 from signoff.model.decision import HoldState
 from signoff.model.errors import LedgerUnavailable, StateConflict
@@ -29,6 +30,7 @@ from signoff.model.ports import (
     StartAction,
 )
 from signoff.model.values import uncanonical
+from signoff.store.reading import StateFile
 from signoff.store.sqlite import SqliteStore
 
 TICKETS = st.sampled_from([f"T-{n}" for n in range(6)])
@@ -221,6 +223,9 @@ def _kill_and_look(directory: Path, kills: int, seed: int) -> None:
         news = _killed_after(directory, kill * 10_000, chance.randrange(1, 40))
         assert not told.keys() & news.keys()
         told |= news
+        # Whoever looks while the daemon is dead finds a whole ledger too.
+        with StateFile(directory / "state" / "signoff.db") as dead:
+            assert verify_ledger(leaves(dead), dead.checkpoint(), SIGNER.key).head.size > max(told)
         store = opened(directory)
         assert store.rollback is None
         bodies = [body for _, body in store.receipts()]

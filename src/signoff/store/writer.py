@@ -147,7 +147,7 @@ class Writer:
         except Exception as error:  # whatever it was: those who wait must be told
             self._give_up(group, error)
             return
-        self._stand_at(tree)
+        self._stand_at(tree, root)
         for work in group:
             if work.answer is None:
                 work.answer = Sealed(work.index, *self.head)
@@ -213,9 +213,9 @@ class Writer:
                 # by whoever opens it next.
                 return
 
-    def _stand_at(self, tree: Tree) -> None:
+    def _stand_at(self, tree: Tree, root: bytes | None = None) -> None:
         self.tree = tree
-        self.head = (tree.size, tree.root().hex())
+        self.head = (tree.size, (root or tree.root()).hex())
 
     def _patience(self) -> float | None:
         """How many seconds the mark may still wait; None when it is up to date."""

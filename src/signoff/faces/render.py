@@ -39,8 +39,8 @@ def span(ms: int) -> str:
     """A length of time in its largest fitting unit: `45 s`, `12 min`, `3 h`, `2 d`."""
     seconds = max(0, ms // 1000)
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
+        if seconds >= 2 * size - size // 2:
+            return f"{(seconds + size // 2) // size} {unit}"
     return f"{seconds} s"
 
 
@@ -175,8 +175,18 @@ def log_line(receipt: Mapping[str, object], paint: Paint = plain) -> str:
         parts.append(_ruling(decision, paint))
     detail = receipt.get("detail")
     if isinstance(detail, Mapping) and detail:
-        parts.append(" ".join(f"{safe(k)}={safe(v, 60)}" for k, v in sorted(detail.items())))
+        parts.append(" ".join(_detail(k, v) for k, v in sorted(detail.items()) if _worth(v)))
     return "  ".join(p for p in parts if p).rstrip()
+
+
+def _worth(value: object) -> bool:
+    """Whether a detail tells a reader anything on one line: no signatures, no empties."""
+    return not isinstance(value, Mapping) and value not in (False, "", None, [], ())
+
+
+def _detail(name: str, value: object) -> str:
+    text = ",".join(str(v) for v in value) if isinstance(value, (list, tuple)) else value
+    return f"{safe(name)}={safe(text, 60)}"
 
 
 _MARK_COLOURS = {

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import click
 
+from signoff.faces import render
 from signoff.faces.cli.shared import DENIED, DONE, HELD, answer, json_option, tell
 from signoff.faces.render import safe
 from signoff.model.errors import ConfigInvalid, DaemonUnreachable, Refused
@@ -80,12 +81,11 @@ def ticket(ticket: str, wait: bool, timeout: int, as_json: bool) -> int:
         if not wait or state != "open" or time.monotonic() >= until:
             break
         time.sleep(POLL_SECONDS)
-    lines = [f"{safe(name):<9} {safe(_shown(value))}" for name, value in seen.items()]
-    next_step = {
-        "open": "signoff ticket --wait " + ticket,
-        "approved": "repeat the same call; it runs once",
-    }
-    answer(as_json, seen, lines, next_step.get(state, "choose the safer way"))
+    told = {**seen, "expires": render.moment(seen.get("expires_ms"))}
+    following = safe(told.pop("next", ""))
+    told.pop("expires_ms", None)
+    lines = [f"{safe(name):<9} {safe(_shown(value))}" for name, value in told.items()]
+    answer(as_json, seen, lines, following)
     return SETTLED.get(state, DENIED)
 
 

@@ -50,6 +50,8 @@ def variables(issued: dict[str, object]) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": issued.get("secret"),
         "AWS_SESSION_TOKEN": issued.get("token"),
         "AWS_ENDPOINT_URL": issued.get("endpoint"),
+        "AWS_REGION": issued.get("region"),
+        "AWS_DEFAULT_REGION": issued.get("region"),
         "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
         "AWS_EC2_METADATA_DISABLED": "true",
         "SIGNOFF_RUN": issued.get("run"),

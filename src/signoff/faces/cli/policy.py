@@ -34,8 +34,9 @@ def check(files: tuple[Path, ...], profile: str | None, as_json: bool) -> int:
     chosen = profile or (config.profile if config else "team")
     extra = files or (config.policies if config else ())
     bundle = load_bundle(chosen, extra)
-    value = {"profile": chosen, "bundle": bundle.digest, "safeguard": "safeguard not proved"}
-    lines = [f"{'policy':<9} {chosen}  bundle {bundle.digest[:12]}  valid, safeguard not proved"]
+    files_read = [str(path) for path in extra]
+    value = {"profile": chosen, "files": files_read, "safeguard": bundle.safeguard}
+    lines = [f"{'policy':<9} {chosen} and {len(extra)} more files: valid, {bundle.safeguard}"]
     answer(as_json, value, lines)
     return DONE
 

@@ -107,7 +107,7 @@ def init(
     (path.parent / PUBLIC_NAME).write_text(public_key(config) + "\n")
     write_config(config, path)
     load_config(path)
-    answer(as_json, summary(config), told(config), "signoff doctor, then signoff up")
+    answer(as_json, summary(config), told(config), "signoff up")
     return DONE
 
 

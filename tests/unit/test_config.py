@@ -12,10 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signoff.config import (
+    ObserveSettings,
     check_owned,
     config_path,
     load_config,
+    make_secret,
     parse_config,
+    read_secret,
     render_config,
     write_config,
 )
@@ -145,8 +148,15 @@ def test_production_is_not_observed_unless_two_humans_signed() -> None:
     observe = '[observe]\nenvironments = ["production"]\nuntil = "2026-12-31"\nsigned = [%s]\n'
     assert "observed" in refused(GOOD + observe % "").what
     assert "observed" in refused(GOOD + observe % '"ana x y", "ana x z"').what
+    assert "until" in refused(GOOD + (observe % "").replace('"2026-12-31"', '"soon"')).what
+    assert "end" in refused(GOOD + (observe % "").replace('"2026-12-31"', '""')).what
     assert "`eve`" in refused(GOOD + observe % '"ana x y", "eve x y"').why
     assert parse_config(GOOD + observe % '"ana x y", "bo x y"', PLACE).observe.environments
+
+
+def test_observing_ends_with_its_last_day() -> None:
+    assert ObserveSettings(("staging",), "1970-01-01").until_ms() == 86_400_000
+    assert ObserveSettings().until_ms() == 0
 
 
 def test_what_is_written_reads_back_as_the_same_settings(tmp_path: Path) -> None:
@@ -254,3 +264,17 @@ def test_missing_settings_name_the_next_step(tmp_path: Path) -> None:
 def test_the_path_can_be_named_by_a_shell_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIGNOFF_CONFIG", "/elsewhere/s.toml")
     assert config_path() == Path("/elsewhere/s.toml")
+
+
+def test_a_secret_is_made_once_read_back_and_never_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "vault.key"
+    make_secret(path, "the vault key")
+    assert len(read_secret(path, "the vault key")) == 32
+    with pytest.raises(ConfigInvalid, match="exists already"):
+        make_secret(path, "the vault key")
+    path.write_text("signoff-secret AAAA\n")
+    with pytest.raises(ConfigInvalid, match="cannot read"):
+        read_secret(path, "the vault key")
+    path.chmod(0o604)
+    with pytest.raises(ConfigInvalid, match="read it"):
+        read_secret(path, "the vault key")

@@ -378,6 +378,24 @@ class _Reading:
                     0,
                     "environments",
                 )
+        try:
+            observe.until_ms()
+        except (ValueError, OverflowError) as error:
+            raise self._fail(
+                f"`observe.until` is `{observe.until}`",
+                "expected a day such as 2026-12-31",
+                "correct it",
+                "observe",
+                0,
+                "until",
+            ) from error
+        if "production" in observe.environments and not observe.until:
+            raise self._fail(
+                "`production` may not be observed without an end",
+                "what was meant for a week would last",
+                "add `until`",
+                "observe",
+            )
         humans = {text.split(" ")[0] for text in observe.signed if text}
         unknown = sorted(h for h in humans if config.human(h) is None)
         if "production" in observe.environments and (len(humans) < 2 or unknown):

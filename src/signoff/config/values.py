@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from signoff.model.human import Human
@@ -114,6 +115,13 @@ class ObserveSettings:
     environments: tuple[str, ...] = ()
     until: str = ""
     signed: tuple[str, ...] = ()
+
+    def until_ms(self) -> int:
+        """The end of the last day observing counts, in milliseconds (UTC); 0 without one."""
+        if not self.until:
+            return 0
+        day = date.fromisoformat(self.until) + timedelta(days=1)
+        return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
 
     def message(self) -> dict[str, object]:
         """What two humans sign before production may be observed instead of guarded."""

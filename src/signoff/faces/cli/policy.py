@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -10,7 +12,12 @@ from signoff.faces import render
 from signoff.faces.backend import Act
 from signoff.faces.cli.acts import carry_out
 from signoff.faces.cli.decide import signer_options
+from signoff.faces.cli.parts import settings
 from signoff.faces.cli.shared import DONE, HELD, answer, json_option, milliseconds
+from signoff.model.errors import ConfigInvalid
+from signoff.model.values import canonical
+
+OBSERVERS_LEAST = 2
 
 
 @click.group()
@@ -38,6 +45,45 @@ def check(files: tuple[Path, ...], profile: str | None, as_json: bool) -> int:
     value = {"profile": chosen, "files": files_read, "safeguard": bundle.safeguard}
     lines = [f"{'policy':<9} {chosen} and {len(extra)} more files: valid, {bundle.safeguard}"]
     answer(as_json, value, lines)
+    return DONE
+
+
+@policy.command()
+@click.option("--env", "environments", multiple=True, required=True, help="Again for each.")
+@click.option("--until", required=True, help="The last day it counts: 2026-12-31.")
+@click.option("--signed", multiple=True, help="What this command printed for another human.")
+@signer_options
+@json_option
+def observe(
+    environments: tuple[str, ...],
+    until: str,
+    signed: tuple[str, ...],
+    human: str,
+    key_file: str,
+    as_json: bool,
+) -> int:
+    """Sign that environments may be observed instead of guarded, until a day.
+
+    Two humans sign: the first hands the printed line to the second, who gives it with
+    --signed; the settings are then written. `signoff up --observe` checks them again.
+    """
+    from signoff.config import ObserveSettings, write_config
+    from signoff.faces.cli.signing import signer
+
+    config = settings()
+    wanted = ObserveSettings(environments, until)
+    who = signer(config, human, key_file)
+    click.echo(f"signs     observe {', '.join(environments)} until {until}", err=True)
+    signature = base64.b64encode(who.sign(canonical(wanted.message()))).decode()
+    rows = (*signed, f"{who.human.name} {who.key.fingerprint} {signature}")
+    if len({row.split(" ")[0] for row in rows}) < OBSERVERS_LEAST:
+        answer(as_json, {"signed": list(rows)}, rows, "another human adds it with --signed")
+        return HELD
+    if config.path is None:
+        raise ConfigInvalid("there are no settings to write", "", "signoff init")
+    write_config(replace(config, observe=replace(wanted, signed=rows)), config.path)
+    lines = [f"{'observe':<9} {', '.join(environments)} until {until}"]
+    answer(as_json, {"signed": list(rows)}, lines, "signoff up --observe")
     return DONE
 
 

@@ -11,11 +11,11 @@ from signoff.model.errors import SignoffError
 
 @click.command()
 @click.argument("name", type=click.Choice(["kiro"]))
-@click.option("--seed", type=int, default=1, show_default=True, help="Varies names and order.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Varies names, counts and order.")
 @json_option
 def demo(name: str, seed: int, as_json: bool) -> int:
     """Replay an incident on local components; exit code 0 only if every ending is right."""
-    return _code(reach(f"signoff.demo.{name}", "main")(seed, as_json))
+    return _code(reach(f"signoff.demo.{name}", "run")(seed, as_json))
 
 
 @click.command()

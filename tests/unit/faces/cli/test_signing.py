@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import dataclasses
 import os
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from signoff.approvals.signatures import Verifiers
 from signoff.config import Config, load_config, write_config
 from signoff.faces.cli.decide import checked_payload
 from signoff.model.decision import Verdict
@@ -135,8 +138,6 @@ def test_an_ssh_key_signs_through_ssh_keygen(office: Office, home: Config, tmp_p
     )
     public = EnrolledKey.parse(Path(f"{file}.pub").read_text())
     bo = home.humans[1]
-    import dataclasses
-
     people = (home.humans[0], dataclasses.replace(bo, keys=(*bo.keys, public)), home.humans[2])
     office.config = dataclasses.replace(home, humans=people)
     assert home.path is not None
@@ -182,3 +183,21 @@ def test_init_asks_and_makes_the_key_of_a_human(
     key = path.parent / "keys" / "ana.key"
     assert key.stat().st_mode & 0o777 == 0o600
     assert PASSPHRASE not in screen
+
+
+def test_production_is_observed_only_when_two_humans_signed_it(home: Config) -> None:
+    asked = ["policy", "observe", "--env", "production", "--until", "2099-12-31"]
+    code, screen = typed([*asked, "--as", "ana"], ("passphrase", PASSPHRASE))
+    assert code == 3, screen
+    row = next(line for line in screen.splitlines() if line.startswith("ana SHA256:")).strip()
+    code, screen = typed([*asked, "--as", "ana", "--signed", row], ("passphrase", PASSPHRASE))
+    assert code == 3, screen
+    code, screen = typed([*asked, "--as", "bo", "--signed", row], ("passphrase", PASSPHRASE))
+    assert code == 0, screen
+    found = load_config(home.path).observe
+    assert found.environments == ("production",)
+    message = canonical(found.message())
+    for text, human in zip(found.signed, home.humans[:2], strict=True):
+        name, key, signature = text.split(" ")
+        assert (name, key) == (human.name, human.keys[0].fingerprint)
+        Verifiers().verify(human.keys[0], message, base64.b64decode(signature))

@@ -245,8 +245,50 @@ def changed_stack(aws: LocalAws, name: str) -> Given:
     return {**given, "ChangeSetName": "fix"}
 
 
-def nothing(aws: LocalAws, name: str) -> Given:
-    return {}
+def batch(aws: LocalAws, name: str) -> Given:
+    table(aws, name)
+    writes = [{"PutRequest": {"Item": NEW}}, {"DeleteRequest": {"Key": KEY}}]
+    return {"RequestItems": {name: writes}}
+
+
+def transaction(aws: LocalAws, name: str) -> Given:
+    table(aws, name)
+    writes = [
+        {"Put": {"TableName": name, "Item": NEW}},
+        {"Delete": {"TableName": name, "Key": KEY}},
+        {"Update": {"TableName": name, "Key": {"pk": {"S": "k2"}}, **SET}},
+    ]
+    return {"TransactItems": writes}
+
+
+def copied(aws: LocalAws, name: str) -> Given:
+    versioned(aws, name)
+    return {"Bucket": name, "Key": "two", "CopySource": f"{name}/two-more"}
+
+
+def opened(aws: LocalAws, name: str) -> Given:
+    given = bucket(aws, name)
+    aws.call("s3:PutBucketPolicy", **given, Policy=POLICY.replace("BUCKET", name))
+    return given
+
+
+def opening(aws: LocalAws, name: str) -> Given:
+    return {**bucket(aws, name), "Policy": POLICY.replace("BUCKET", name)}
+
+
+def new_stack(aws: LocalAws, name: str) -> Given:
+    given = {"StackName": name, "TemplateBody": template(name)}
+    return {**given, "Capabilities": ["CAPABILITY_NAMED_IAM"]}
+
+
+def updated_stack(aws: LocalAws, name: str) -> Given:
+    given = {**stack(aws, name), "TemplateBody": template(name, timeout=60)}
+    parameters = [{"ParameterKey": "Stage", "UsePreviousValue": True}]
+    return {**given, "Parameters": parameters, "Capabilities": ["CAPABILITY_NAMED_IAM"]}
+
+
+def planned_stack(aws: LocalAws, name: str) -> Given:
+    return {**updated_stack(aws, name), "ChangeSetName": "fix", "ChangeSetType": "UPDATE"}
 
 
 def named(member: str) -> Setup:
@@ -346,9 +388,7 @@ ROWS = (
         PolicyName="p",
         PolicyDocument=OTHER_RIGHTS,
     ),
-    row(
-        "iam:PutRolePolicy", role, "permit bounded", PolicyName="p", PolicyDocument=OTHER_RIGHTS
-    ),
+    row("iam:PutRolePolicy", role, "permit bounded", PolicyName="p", PolicyDocument=OTHER_RIGHTS),
     row("iam:DeleteRolePolicy", role_with_policy, "permit bounded", PolicyName="p"),
     row("iam:AttachRolePolicy", detached, "permit bounded"),
     row("iam:DetachRolePolicy", attached, "permit bounded"),
@@ -374,7 +414,18 @@ ROWS = (
         DBInstanceClass="db.m5.large",
         ApplyImmediately=True,
     ),
-    row("rds:DeleteDBInstance", database, "delete bounded", SkipFinalSnapshot=True),
+    row("dynamodb:BatchWriteItem", batch, "create exact, delete exact"),
+    row("dynamodb:TransactWriteItems", transaction, "create exact, delete exact, update exact"),
+    row("s3:CopyObject", copied, "update exact"),
+    row("s3:PutBucketPolicy", opening, "permit bounded"),
+    row("s3:DeleteBucketPolicy", opened, "permit bounded"),
+    row("cloudformation:UpdateStack", updated_stack, "update bounded, update bounded"),
+    row("cloudformation:CreateChangeSet", planned_stack, "create exact"),
+    row(
+        "cloudformation:CreateStack",
+        new_stack,
+        "create bounded, create bounded, create bounded, create bounded, permit bounded",
+    ),
     row(
         "cloudformation:UpdateTerminationProtection",
         stack,
@@ -401,3 +452,165 @@ def test_what_was_done_is_taken_back(
         assert differences(trip.questions, trip.before, trip.after), "the act left no trace"
     assert not trip.conflicts()
     assert not trip.undo()
+
+
+def test_a_deleted_database_comes_back_from_its_final_snapshot(aws: LocalAws) -> None:
+    given = database(aws, "trip-db")
+    trip = Trip(aws, action("rds:DeleteDBInstance", **given, SkipFinalSnapshot=True))
+    assert trip.effect == "delete bounded"
+    (step,) = trip.understanding.plan
+    assert step.action.parameters["SkipFinalSnapshot"] is False
+    assert step.action.parameters["DeleteAutomatedBackups"] is False
+    # moto makes an automated snapshot at every creation and names it by the minute.
+    for one in aws.call("rds:DescribeDBSnapshots")["DBSnapshots"]:
+        if one["DBSnapshotIdentifier"].startswith("rds:trip-db"):
+            aws.call("rds:DeleteDBSnapshot", DBSnapshotIdentifier=one["DBSnapshotIdentifier"])
+    assert not trip.undo()
+
+
+def test_a_deleted_stack_comes_back_with_its_data_and_says_what_does_not(aws: LocalAws) -> None:
+    given = stack(aws, "trip-stack")
+    items = aws.call("dynamodb:Scan", TableName="trip-stack-table")["Items"]
+    trip = Trip(aws, action("cloudformation:DeleteStack", **given))
+    verbs = {e.resource.type: (e.verb.value, e.reversibility.value) for e in _effects(trip)}
+    assert verbs == {
+        "cloudformation:stack": ("delete", "bounded"),
+        "dynamodb:table": ("update", "bounded"),
+        "s3:bucket": ("update", "bounded"),
+        "sqs:queue": ("delete", "degraded"),
+        "iam:role": ("delete", "bounded"),
+    }
+    counts = {b.unit: b.most for e in _effects(trip) for b in e.bounds}
+    assert counts["items"] == 40
+    assert counts["objects"] == 5
+    names = [s.action.name for s in trip.understanding.plan]
+    assert names == ["cloudformation:UpdateStack", "cloudformation:DeleteStack"]
+    assert aws.call("dynamodb:Scan", TableName="trip-stack-table")["Items"] == items
+    with pytest.raises(aws.client("cloudformation").exceptions.ClientError):
+        aws.call("cloudformation:DescribeStacks", **given)
+    assert any("messages" in r for r in trip.restoration().residue)
+    assert any("AROA" in r for r in trip.restoration().residue)
+    assert not trip.undo()
+    assert aws.call("dynamodb:Scan", TableName="trip-stack-table")["Items"] == items
+    assert len(aws.call("s3:ListObjectsV2", Bucket="trip-stack-files")["Contents"]) == 5
+    status = aws.call("cloudformation:DescribeStacks", **given)["Stacks"][0]["StackStatus"]
+    assert status == "UPDATE_COMPLETE"
+
+
+def _effects(trip: Trip) -> tuple[Any, ...]:
+    return trip.understanding.effects
+
+
+# --- changed since -----------------------------------------------------------------------------
+
+
+def test_an_item_someone_wrote_since_is_a_conflict_and_the_fence_holds(aws: LocalAws) -> None:
+    given = table(aws, "conflict-item")
+    trip = Trip(aws, action("dynamodb:PutItem", **given, Item=OVER))
+    aws.call("dynamodb:PutItem", **given, Item={**KEY, "theirs": {"S": "newer"}})
+    assert trip.conflicts() == ["dynamodb:BatchGetItem"]
+    (step,) = trip.restoration().steps
+    with pytest.raises(aws.client("dynamodb").exceptions.ConditionalCheckFailedException):
+        aws.run(step.action)
+    assert aws.call("dynamodb:GetItem", **given, Key=KEY)["Item"]["theirs"] == {"S": "newer"}
+
+
+def test_one_newer_item_stops_the_undo_of_a_whole_batch(aws: LocalAws) -> None:
+    given = batch(aws, "conflict-batch")
+    trip = Trip(aws, action("dynamodb:BatchWriteItem", **given))
+    aws.call("dynamodb:PutItem", TableName="conflict-batch", Item=OVER)
+    assert trip.conflicts()
+    (step,) = trip.restoration().steps
+    with pytest.raises(aws.client("dynamodb").exceptions.TransactionCanceledException):
+        aws.run(step.action)
+    there = {"TableName": "conflict-batch", "Key": {"pk": NEW["pk"]}}
+    assert aws.call("dynamodb:GetItem", **there)["Item"] == NEW
+
+
+def test_an_object_someone_wrote_since_is_a_conflict_and_the_fence_holds(aws: LocalAws) -> None:
+    given = filled(aws, "conflict-object")
+    trip = Trip(aws, action("s3:PutObject", **given, Key="two", Body=b"new"))
+    aws.call("s3:PutObject", **given, Key="two", Body=b"theirs")
+    assert "s3:GetObject" in trip.conflicts()
+    (step,) = trip.restoration().steps
+    with pytest.raises(aws.client("s3").exceptions.ClientError, match="PreconditionFailed"):
+        aws.run(step.action)
+    assert aws.call("s3:GetObject", **given, Key="two")["Body"].read() == b"theirs"
+
+
+def test_an_object_made_again_since_its_deletion_is_not_overwritten(aws: LocalAws) -> None:
+    given = filled(aws, "conflict-remade")
+    trip = Trip(aws, action("s3:DeleteObject", **given, Key="two"))
+    aws.call("s3:PutObject", **given, Key="two", Body=b"theirs")
+    assert trip.conflicts()
+    (step,) = trip.restoration().steps
+    with pytest.raises(aws.client("s3").exceptions.ClientError, match="PreconditionFailed"):
+        aws.run(step.action)
+
+
+def test_a_table_that_was_filled_since_its_creation_is_a_conflict(aws: LocalAws) -> None:
+    given = table(aws, "conflict-source")
+    made = Trip(
+        aws,
+        action(
+            "dynamodb:CreateTable",
+            TableName="conflict-made",
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        ),
+    )
+    assert not made.conflicts()
+    aws.call("dynamodb:PutItem", TableName="conflict-made", Item=NEW)
+    assert made.conflicts() == ["dynamodb:Scan"]
+    assert given["TableName"] == "conflict-source"
+
+
+def test_a_setting_or_policy_someone_changed_since_is_a_conflict(aws: LocalAws) -> None:
+    one = Trip(
+        aws,
+        action(
+            "iam:PutRolePolicy",
+            **role(aws, "conflict-role"),
+            PolicyName="p",
+            PolicyDocument=RIGHTS,
+        ),
+    )
+    aws.call(
+        "iam:PutRolePolicy", RoleName="conflict-role", PolicyName="p", PolicyDocument=OTHER_RIGHTS
+    )
+    assert one.conflicts() == ["iam:GetRolePolicy"]
+    given = queue(aws, "conflict-queue")
+    other = Trip(
+        aws, action("sqs:SetQueueAttributes", **given, Attributes={"VisibilityTimeout": "5"})
+    )
+    aws.call("sqs:SetQueueAttributes", **given, Attributes={"VisibilityTimeout": "6"})
+    assert other.conflicts() == ["sqs:GetQueueAttributes"]
+
+
+def test_a_stack_someone_updated_since_is_a_conflict(aws: LocalAws) -> None:
+    trip = Trip(
+        aws, action("cloudformation:ExecuteChangeSet", **changed_stack(aws, "conflict-stack"))
+    )
+    aws.call(
+        "cloudformation:UpdateStack",
+        StackName="conflict-stack",
+        TemplateBody=template("conflict-stack", timeout=90),
+        Parameters=[{"ParameterKey": "Stage", "UsePreviousValue": True}],
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+    )
+    assert trip.conflicts() == ["cloudformation:GetTemplate"]
+    (step,) = trip.restoration().steps
+    (stage,) = [dict(p) for p in step.action.parameters["Parameters"]]
+    assert stage == {"ParameterKey": "Stage", "ParameterValue": "two"}
+    assert list(step.action.parameters["Capabilities"]) == ["CAPABILITY_NAMED_IAM"]
+
+
+def test_an_undo_can_be_undone(aws: LocalAws) -> None:
+    given = table(aws, "redo")
+    first = Trip(aws, action("dynamodb:PutItem", **given, Item=OVER))
+    (back,) = first.restoration().steps
+    second = Trip(aws, back.action)
+    assert not differences(first.questions, first.before, ask_all(aws, first.questions))
+    assert not second.undo()
+    assert not differences(first.questions, first.after, ask_all(aws, first.questions))

@@ -112,7 +112,7 @@ def same_settings(stack: Stack) -> dict[str, object]:
         found["Parameters"] = [
             {"ParameterKey": k, "UsePreviousValue": True} for k in sorted(stack.parameters)
         ]
-    capabilities = c.texts(stack.described.get("Capabilities"))
+    capabilities = capabilities_of(stack)
     if capabilities:
         found["Capabilities"] = capabilities
     return found
@@ -145,7 +145,6 @@ def restore_deleted(undoing: Undoing) -> Restoration:
         steps.append(
             case.step(
                 "cloudformation:UpdateTerminationProtection",
-                settings,
                 StackName=name,
                 EnableTerminationProtection=True,
             )
@@ -162,6 +161,7 @@ def _import(
     name = f"signoff-import-{digest([stack.described.get('StackId')])[:12]}"
     create = case.step(
         "cloudformation:CreateChangeSet",
+        settings,
         until=c.CHANGE_SET_READY,
         StackName=stack.name,
         ChangeSetName=name,
@@ -171,7 +171,6 @@ def _import(
     )
     execute = case.step(
         "cloudformation:ExecuteChangeSet",
-        settings,
         until=c.STACK_SETTLED,
         StackName=stack.name,
         ChangeSetName=name,
@@ -220,6 +219,14 @@ def _residue(stack: Stack, policies: object) -> list[str]:
     return found
 
 
+def capabilities_of(stack: Stack) -> tuple[str, ...]:
+    """What the stack was allowed to make; where nobody says, what its template needs."""
+    given = c.texts(stack.described.get("Capabilities"))
+    types = [c.text(r.get("Type")) for r in resources(stack.template or {}).values()]
+    needed = any(t.startswith("AWS::IAM::") for t in types)
+    return given or (("CAPABILITY_NAMED_IAM",) if needed else ())
+
+
 def full_settings(stack: Stack) -> dict[str, object]:
     """Parameters with their values, capabilities and tags, for a stack made again."""
     found: dict[str, object] = {}
@@ -228,7 +235,7 @@ def full_settings(stack: Stack) -> dict[str, object]:
         found["Parameters"] = [
             {"ParameterKey": k, "ParameterValue": v} for k, v in sorted(given.items())
         ]
-    capabilities = c.texts(stack.described.get("Capabilities"))
+    capabilities = capabilities_of(stack)
     if capabilities:
         found["Capabilities"] = capabilities
     if stack.described.get("Tags"):
@@ -452,6 +459,7 @@ def restore_updated(undoing: Undoing) -> Restoration:
         settings["Parameters"] = [*old, *previous]
     step = case.step(
         "cloudformation:UpdateStack",
+        settings,
         until=c.STACK_SETTLED,
         StackName=given,
         TemplateBody=body_of(stack),

@@ -104,6 +104,10 @@ def run_command(arguments: Sequence[str]) -> int:
         return 130
     except BrokenPipeError:
         return FAILED
+    except OSError as error:
+        _debug()
+        named = f"cannot use `{error.filename}`" if error.filename else "the system said no"
+        return fail(SignoffError(named, (error.strerror or str(error)).lower()), as_json)
     except Exception as error:
         _debug()
         told = " ".join(str(error).split()) or "no further words"

@@ -101,6 +101,14 @@ def test_what_nobody_expected_is_one_line_and_no_traceback(
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_a_file_that_is_not_there_is_a_clear_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["explain", "--batch", "/nowhere/x"]) == 1
+    told = capsys.readouterr().err
+    assert "`/nowhere/x`" in told
+    assert "no such file" in told
+    assert "unexpected" not in told
+
+
 def test_help_imports_nothing_heavy() -> None:
     script = (
         "import sys; from signoff.faces.cli import run_command; run_command(['--help']);"

@@ -68,6 +68,9 @@ class Pipeline:
                 await chain.note(Mark.DECIDED, decision=decision, hold=hold.ticket, recount=False)
                 return self._stop(chain, Mark.DECIDED, decision, seen, ticket=hold.ticket)
 
+        if observed:
+            seen = seen.as_asked()
+
         # 4. Capture: nothing runs until its undo is in the vault, read back and checked.
         undo: Undo | None = None
         try:

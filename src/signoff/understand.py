@@ -31,6 +31,11 @@ class Seen:
     understanding: Understanding
     answers: Answers
 
+    def as_asked(self) -> Seen:
+        """The same, to be carried out exactly as it was asked for, without any rewrite."""
+        asked = Step(self.understanding.action)
+        return Seen(replace(self.understanding, plan=(asked,)), self.answers)
+
 
 def find_surfaces() -> dict[str, Surface]:
     """Every surface whose folder lies in `surfaces/`, by name."""
@@ -46,7 +51,14 @@ def find_surfaces() -> dict[str, Surface]:
 
 def compose(name: str, steps: tuple[Step, ...], **members: object) -> Action:
     """One action made of several, in order; `members` say what it is for."""
-    parts = [{"action": s.action.as_data(), "until": s.until} for s in steps]
+    parts = [
+        {
+            "action": s.action.as_data(),
+            "until": s.until,
+            "foreseen": [e.as_data() for e in s.foreseen],
+        }
+        for s in steps
+    ]
     public = frozen(**members, steps=[s.action.name for s in steps])
     scope = dict(steps[0].action.scope) if steps else {}
     return Action(COMPOSITE, name, frozen(**members, steps=parts), scope, public=public)
@@ -63,7 +75,16 @@ def steps_of(action: Action) -> tuple[Step, ...]:
             return ()
         given = part["action"]
         assert isinstance(given, Mapping)
-        steps.append(Step(Action.from_data(given), original=False, until=str(part["until"])))
+        foreseen = part.get("foreseen", ())
+        effects = foreseen if isinstance(foreseen, tuple) else ()
+        steps.append(
+            Step(
+                Action.from_data(given),
+                original=False,
+                until=str(part["until"]),
+                foreseen=tuple(Effect.from_data(e) for e in effects if isinstance(e, Mapping)),
+            )
+        )
     if steps:
         steps[-1] = replace(steps[-1], original=True)
     return tuple(steps)
@@ -161,8 +182,11 @@ class Reader:
         answers: dict[str, Answer] = {}
         for part in parts:
             seen = await self.understand(part.action, fresh=fresh)
-            effects.extend(seen.understanding.effects)
-            unknown.extend(seen.understanding.unknown)
+            if seen.understanding.unknown and part.foreseen:
+                effects.extend(part.foreseen)
+            else:
+                effects.extend(seen.understanding.effects)
+                unknown.extend(seen.understanding.unknown)
             answers.update(seen.answers)
             plan.append(part)
         whole = Understanding(action, tuple(effects), tuple(unknown), tuple(plan))

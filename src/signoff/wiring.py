@@ -353,7 +353,7 @@ def _bundle(config: Config) -> Bundle:
         config.policies,
         humans={h.name: h.groups for h in config.humans},
         environments={
-            e.name: "production" if e.criticality == "high" else ""
+            e.name: e.within or ("production" if e.criticality == "high" else "")
             for e in config.environments
             if e.name not in SHIPPED_ENVIRONMENTS
         },

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 
 from signoff.model.action import Action
-from signoff.model.values import digest
+from signoff.model.values import Data, Value, digest
 
 
 class Verb(str, Enum):
@@ -146,16 +147,40 @@ class Effect:
             "because": self.because,
         }
 
+    @classmethod
+    def from_data(cls, data: Data) -> Effect:
+        """The effect that `as_data` wrote down; raises `ValueError` or `KeyError` for others."""
+        bounds = data["bound"]
+        uid, kind, where = str(data["resource"]), str(data["type"]), str(data["environment"])
+        return cls(
+            verb=Verb(data["verb"]),
+            resource=Resource(uid, kind, where, Kind(data["kind"])),
+            bounds=tuple(_bound(b) for b in bounds) if isinstance(bounds, tuple) else (),
+            reversibility=Reversibility(data["reversibility"]),
+            residue=str(data["residue"]),
+            because=str(data["because"]),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One request Signoff will send, in order. `until` names the state to wait for
     before the next step (`stack settled`); `original` marks the step whose answer is
-    given back to the agent: exactly one step of a plan is."""
+    given back to the agent: exactly one step of a plan is. `foreseen` is what the surface
+    that planned the step knows it will do; it counts only where the step cannot be
+    understood by itself because an earlier step has not run yet."""
 
     action: Action
     original: bool = True
     until: str = ""
+    foreseen: tuple[Effect, ...] = ()
+
+
+def _bound(given: Value) -> Bound:
+    if not isinstance(given, Mapping):
+        raise ValueError("not a bound")
+    most = given["most"]
+    return Bound(most if isinstance(most, int) else None, str(given["unit"]))
 
 
 @dataclass(frozen=True)

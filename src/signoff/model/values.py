@@ -116,10 +116,19 @@ def _encode(value: object) -> object:
 
 
 def _decode(members: dict[str, object]) -> object:
+    """The value a tag stands for. What only looks like a tag stays the mapping it is: it
+    must have the very text that `canonical` would write for the value."""
     if len(members) == 1:
         for tag, text in members.items():
-            if tag == "$bytes" and isinstance(text, str):
-                return base64.b64decode(text, validate=True)
-            if tag == "$time" and isinstance(text, str):
-                return datetime.fromisoformat(text)
+            if not isinstance(text, str):
+                break
+            try:
+                if tag == "$bytes":
+                    raw = base64.b64decode(text, validate=True)
+                    return raw if base64.b64encode(raw).decode() == text else members
+                if tag == "$time":
+                    moment = datetime.fromisoformat(text)
+                    return moment if moment.isoformat() == text else members
+            except ValueError:
+                break
     return members

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from signoff.model.action import Action, Level, Principal
 from signoff.model.decision import Decision, Ruling
-from signoff.model.effect import Understanding
+from signoff.model.effect import Understanding, Verb
 from signoff.model.ports import Change, Clock, Ledger, Outcome
 from signoff.model.receipt import Mark, Receipt
 from signoff.model.values import EMPTY, frozen
@@ -39,8 +39,14 @@ class Request:
     overwrites_newer: bool = False
 
     def only_observes(self, understanding: Understanding) -> bool:
-        """Whether every effect is in an environment that is only observed."""
-        return bool(understanding.effects) and self.observe.issuperset(understanding.environments)
+        """Whether every effect is in an environment that is only observed.
+
+        A secret or a credential never passes, watched or not.
+        """
+        effects = understanding.effects
+        discloses = any(e.verb is Verb.DISCLOSE for e in effects)
+        known = bool(effects) and not discloses
+        return known and self.observe.issuperset(understanding.environments)
 
 
 @dataclass(frozen=True)

@@ -154,11 +154,31 @@ def start(sandbox: Sandbox, *, advisory: bool = False, seen: Probe | None = None
             found.why,
             f"{found.next_step}; or add `--advisory`: honest mistakes are stopped, malice is not",
         )
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
-    ran = subprocess.run(
-        list(sandbox.agent), cwd=sandbox.work, env={**kept, **sandbox.variables}, check=False
-    )
+    shell = {**advisory_variables(os.environ), **sandbox.variables}
+    ran = subprocess.run(list(sandbox.agent), cwd=sandbox.work, env=shell, check=False)
     return _exit_code(ran.returncode)
+
+
+def advisory_variables(shell: Mapping[str, str]) -> dict[str, str]:
+    """The shell variables of an agent that cannot be contained: the caller's, without any
+    AWS setting but the gate's address. Raises `ConfigInvalid` when that is not there: its
+    calls would leave for the real endpoint."""
+    endpoint = shell.get("AWS_ENDPOINT_URL", "")
+    if not endpoint:
+        raise ConfigInvalid(
+            "`AWS_ENDPOINT_URL` is not among the shell variables",
+            "without a sandbox it alone leads the agent to the gate",
+            'eval "$(signoff key new --agent NAME --operator YOU)"',
+        )
+    kept = {k: v for k, v in shell.items() if not k.startswith(("AWS_", "SIGNOFF_"))}
+    return {
+        **kept,
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
 
 
 def check_reach(sandbox: Sandbox) -> None:

@@ -167,8 +167,9 @@ def test_a_program_that_is_not_there_is_said_so(
 
 
 def test_where_namespaces_are_refused_the_agent_is_not_started(
-    places: tuple[Path, Path], tmp_path: Path
+    places: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     refusing = tmp_path / "bwrap"
     refusing.write_text("#!/bin/sh\necho 'No permissions to create new namespace' >&2; exit 1\n")
     refusing.chmod(0o755)
@@ -192,13 +193,14 @@ def test_without_bubblewrap_the_next_step_is_to_install_it() -> None:
     assert "install" in seen.next_step
 
 
-def test_an_advisory_agent_still_gets_no_real_aws_variable(
-    places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_PROFILE", "admin")
-    script = "import os; raise SystemExit('AWS_PROFILE' in os.environ)"
-    sandbox = Sandbox(places[0], places[1], (sys.executable, "-c", script), VARIABLES)
-    assert run.start(sandbox, advisory=True, seen=Probe(False, "", "refused", "x")) == 0
+def test_an_advisory_agent_gets_the_gates_address_and_no_real_aws_variable() -> None:
+    shell = {"AWS_PROFILE": "admin", "AWS_ENDPOINT_URL": "http://127.0.0.1:1", "PATH": "/bin"}
+    found = run.advisory_variables({**shell, "SIGNOFF_KEY": "/keys/ana.key"})
+    assert found["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
+    assert found["AWS_SHARED_CREDENTIALS_FILE"] == "/dev/null"
+    assert not {"AWS_PROFILE", "SIGNOFF_KEY"} & set(found)
+    with pytest.raises(ConfigInvalid, match="AWS_ENDPOINT_URL"):
+        run.advisory_variables({"PATH": "/bin"})
 
 
 def test_a_work_tree_that_holds_the_state_is_refused(places: tuple[Path, Path]) -> None:

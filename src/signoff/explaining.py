@@ -26,16 +26,9 @@ OTHERS = frozenset({"first", "second"})
 ACCOUNT, REGION = "000000000000", "us-east-1"
 
 
-class _StandingStill:
-    """A clock for a world that is never asked twice."""
-
-    def now_ms(self) -> int:
-        return 0
-
-
 @cache
 def _judge() -> CedarJudge:
-    people: dict[str, tuple[str, ...]] = {name: () for name in sorted(OTHERS)}
+    people: dict[str, tuple[str, ...]] = dict.fromkeys(sorted(OTHERS), ())
     return CedarJudge(load_bundle("team", agents={AGENT.agent: ()}, humans=people))
 
 
@@ -51,7 +44,7 @@ def explain_action(asked: Mapping[str, object]) -> dict[str, object]:
         action = Action(str(surface), "unknown", unknown=(f"no surface `{surface}`",))
     else:
         action = known.parse(asked.get("action"), {"account": ACCOUNT, "region": REGION})
-    reader = Reader(surfaces, AskedWorld({}, _StandingStill()), places)
+    reader = Reader(surfaces, AskedWorld({}), places)
     understanding = asyncio.run(reader.understand(action)).understanding
     decision = _judge().decide(AGENT, understanding, Facts(eligible=OTHERS, gate="explain"))
     return {"id": asked.get("id"), **told(understanding, decision)}

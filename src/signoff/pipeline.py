@@ -58,7 +58,7 @@ class Pipeline:
             hold = await self.waiting.join(chain, seen, decision)
             if hold.state is not HoldState.APPROVED:
                 return self._stop(chain, Mark.HELD, decision, seen, ticket=hold.ticket)
-            seen = await self.reader.understand(request.action, fresh=True)
+            seen = await self.reader.understand(request.action)
             stale = await self.waiting.differences(chain, hold, seen)
             if stale:
                 told = f"stale: {'; '.join(stale)}; next: ask again for a new hold"
@@ -68,8 +68,7 @@ class Pipeline:
                 await chain.note(Mark.DECIDED, decision=decision, hold=hold.ticket, recount=False)
                 return self._stop(chain, Mark.DECIDED, decision, seen, ticket=hold.ticket)
 
-        if observed:
-            seen = seen.as_asked()
+        seen = seen.as_asked() if observed else seen
 
         # 4. Capture: nothing runs until its undo is in the vault, read back and checked.
         undo: Undo | None = None
@@ -137,8 +136,7 @@ class Pipeline:
 
     async def _execute(self, seen: Seen, executor: Executor) -> Outcome:
         """Every step once, in order, stopping at the first that fails."""
-        answer, responses = Outcome(False, "nothing to do"), {}
-        plan = seen.understanding.plan
+        answer, responses, plan = Outcome(False, "no step"), {}, seen.understanding.plan
         for number, step in enumerate(plan):
             outcome = await executor.execute(step.action, original=step.original, until=step.until)
             responses[str(number)] = outcome.response

@@ -255,7 +255,7 @@ class Drawers:
     cut: bool = False
     deaf: bool = False
 
-    async def ask(self, question: Question, *, fresh: bool = False) -> Answer:
+    async def ask(self, question: Question) -> Answer:
         """What is in a drawer; `Empty` when nothing is."""
         if self.deaf:
             return Answer(unanswered="nobody is there")

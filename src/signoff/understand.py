@@ -101,25 +101,22 @@ class Reader:
         self._world = world
         self._places = places
 
-    async def understand(self, action: Action, *, fresh: bool = False) -> Seen:
-        """What the action would do, by asking the world in rounds.
-
-        `fresh` forbids cached answers; it is set whenever a sign-off rests on them.
-        """
+    async def understand(self, action: Action) -> Seen:
+        """What the action would do, by asking the world in rounds."""
         parts = steps_of(action)
         if parts:
-            return await self._understand_all(action, parts, fresh)
+            return await self._understand_all(action, parts)
         surface = self._surfaces.get(action.surface)
         if surface is None:
             return Seen(_not_understood(action, f"no surface claims `{action.surface}`"), {})
-        answers = await self._ask(lambda a: surface.questions(action, a), {}, fresh)
+        answers = await self._ask(lambda a: surface.questions(action, a), {})
         understanding = surface.effects(action, answers, self._places)
         if not understanding.plan:
             understanding = replace(understanding, plan=(Step(action),))
         return Seen(understanding, answers)
 
     async def capture(self, seen: Seen) -> tuple[tuple[Question, ...], Answers]:
-        """The questions whose answers make the undo, asked freshly, with their answers."""
+        """The questions whose answers make the undo, asked now, with their answers."""
         asked: dict[str, Question] = {}
         answers: dict[str, Answer] = {}
         action = seen.understanding.action
@@ -140,12 +137,12 @@ class Reader:
                 asked.update({q.key: q for q in questions})
                 return questions
 
-            answers.update(await self._ask(wanted, answers, fresh=True))
+            answers.update(await self._ask(wanted, answers))
         return tuple(asked.values()), answers
 
     async def ask_again(self, questions: tuple[Question, ...]) -> Answers:
-        """Fresh answers to the same questions: right after an act, or before an undo."""
-        return await self._answers(questions, fresh=True)
+        """Answers to the same questions: right after an act, or before an undo."""
+        return await self._answers(questions)
 
     def restore(self, action: Action, captured: Captured) -> Restoration:
         """The way back, by the surface of each step, last step first."""
@@ -175,13 +172,13 @@ class Reader:
             return "unanswered"
         return surface.fingerprint(question, answer)
 
-    async def _understand_all(self, action: Action, parts: tuple[Step, ...], fresh: bool) -> Seen:
+    async def _understand_all(self, action: Action, parts: tuple[Step, ...]) -> Seen:
         effects: list[Effect] = []
         unknown: list[str] = []
         plan: list[Step] = []
         answers: dict[str, Answer] = {}
         for part in parts:
-            seen = await self.understand(part.action, fresh=fresh)
+            seen = await self.understand(part.action)
             if seen.understanding.unknown and part.foreseen:
                 effects.extend(part.foreseen)
             else:
@@ -196,7 +193,6 @@ class Reader:
         self,
         wanted: Callable[[Answers], tuple[Question, ...]],
         known: Answers,
-        fresh: bool,
     ) -> Answers:
         answers: dict[str, Answer] = dict(known)
         for _ in range(ROUNDS_MOST):
@@ -207,14 +203,14 @@ class Reader:
                 why = f"more than {QUESTIONS_MOST:,} questions would have to be asked"
                 answers.update({q.key: Answer(unanswered=why) for q in questions})
                 return answers
-            answers.update(await self._answers(questions, fresh))
+            answers.update(await self._answers(questions))
         return answers
 
-    async def _answers(self, questions: Sequence[Question], fresh: bool) -> Answers:
+    async def _answers(self, questions: Sequence[Question]) -> Answers:
         answers: dict[str, Answer] = {}
         for start in range(0, len(questions), AT_ONCE_MOST):
             batch = questions[start : start + AT_ONCE_MOST]
-            found = await asyncio.gather(*(self._world.ask(q, fresh=fresh) for q in batch))
+            found = await asyncio.gather(*(self._world.ask(q) for q in batch))
             answers.update({q.key: a for q, a in zip(batch, found, strict=True)})
         return answers
 

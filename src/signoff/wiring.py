@@ -20,14 +20,14 @@ from signoff.approvals.holds import Terms
 from signoff.approvals.signatures import Verifiers, check_enrolment
 from signoff.breaker import Breaker
 from signoff.config import QUORUM_MOST, Config, check_owned, read_secret
-from signoff.config.values import SHIPPED_ENVIRONMENTS
 from signoff.gates.aws import AwsGate, GateTerms
 from signoff.gates.aws_client import AwsClient, UpstreamReply
 from signoff.gates.aws_credentials import EnvironmentSource, ProfileSource, RoleSource
 from signoff.gates.aws_endpoints import Endpoints
 from signoff.gates.aws_executor import AwsExecutor
 from signoff.gates.aws_mint import new_key_id, render_minted
-from signoff.ledger.checkpoint import Signer, parse_checkpoint
+from signoff.ledger.checkpoint import Signer
+from signoff.ledger.log import leaves
 from signoff.ledger.merkle import Frontier
 from signoff.ledger.verify import verify_ledger
 from signoff.model.action import Action, Level, Principal
@@ -43,6 +43,8 @@ from signoff.policy.engine import CedarJudge
 from signoff.steps.circumstances import Circumstances
 from signoff.steps.keeping import Keeper
 from signoff.steps.waiting import WaitingRoom
+from signoff.store.clock import wall_ms
+from signoff.store.mark import HighWaterMark
 from signoff.store.reading import StateFile
 from signoff.store.sqlite import SqliteStore, open_store
 from signoff.surfaces.aws.identify import Index
@@ -158,18 +160,25 @@ class House:
 
     def verify(self) -> dict[str, object]:
         """Check the whole ledger against its newest signed head and the high-water mark."""
-        with StateFile(self.config.ledger_path) as state:
+        with StateFile(self.config.ledger_path) as state, state.snapshot():
             note = state.checkpoint()
             if not note:
                 return {"size": 0, "root": "", "checked": 0, "findings": []}
-            bodies = (body for _, body in state.receipts(0, parse_checkpoint(note)[0].size))
-            seen = verify_ledger(bodies, note, self.signer.key)
+            seen = verify_ledger(leaves(state), note, self.signer.key, self._remembered())
         return {
             "size": seen.head.size,
             "root": seen.head.root.hex(),
             "checked": seen.head.size,
             "findings": [f"receipt {at}: the time goes back" for at in seen.backwards],
         }
+
+    def _remembered(self) -> tuple[str, ...]:
+        """The high-water mark, as a checkpoint somebody kept."""
+        try:
+            note = HighWaterMark(self.config.high_water).read()
+        except OSError:
+            return ()
+        return (note,) if note else ()
 
     async def status(self, gates: list[dict[str, str]]) -> dict[str, object]:
         """What stands now, as `render.status` reads it."""
@@ -275,7 +284,7 @@ def open_house(config: Config, *, observe: bool = False) -> House:
     signer = Signer(config.ledger.origin, signing)
     bundle = _bundle(config)
     models, index = _aws_index(config)
-    watched = _observed(config) if observe else frozenset[str]()
+    watched = _observed(config, wall_ms()) if observe else frozenset[str]()
     store = open_store(
         config.ledger_path,
         tree=Frontier.unpacked,
@@ -306,7 +315,7 @@ def _furnish(
     vault = DirectoryVault(config.vault_dir, vault_key, budget_bytes=budget)
     client = _client(config, models, clock)
     places = Places(config.place_rules(), config.disposable)
-    reader = Reader(find_surfaces(), AskedWorld({"aws": client.ask}, clock), places)
+    reader = Reader(find_surfaces(), AskedWorld({"aws": client.ask}), places)
     keeper = Keeper(reader, vault, clock, keep_days=config.vault.keep_days)
     judge = CedarJudge(bundle)
     waiting = WaitingRoom(
@@ -348,14 +357,14 @@ def _furnish(
 
 
 def _bundle(config: Config) -> Bundle:
+    critical = {e.name for e in config.environments if e.criticality == "high"}
     return load_bundle(
         config.profile,
         config.policies,
         humans={h.name: h.groups for h in config.humans},
         environments={
-            e.name: e.within or ("production" if e.criticality == "high" else "")
-            for e in config.environments
-            if e.name not in SHIPPED_ENVIRONMENTS
+            name: within or ("production" if name in critical else "")
+            for name, within in config.places_within().items()
         },
         settings={
             "calls_per_minute": config.limits.calls_per_minute,
@@ -405,7 +414,7 @@ def _client(config: Config, models: Models, clock: Clock) -> AwsClient:
     )
 
 
-def _observed(config: Config) -> frozenset[str]:
+def _observed(config: Config, now_ms: int) -> frozenset[str]:
     """The environments that are only observed; production only with two humans' signatures."""
     found = frozenset(config.observe.environments)
     if not found:
@@ -413,6 +422,13 @@ def _observed(config: Config) -> frozenset[str]:
             "nothing may be observed",
             "`observe.environments` is empty",
             "name the environments in `[observe]`, or start without --observe",
+        )
+    until = config.observe.until_ms()
+    if until and now_ms >= until:
+        raise ConfigInvalid(
+            "the time for observing is over",
+            f"`observe.until` is {config.observe.until}",
+            "start without --observe, or let it be signed again",
         )
     if "production" not in found:
         return found

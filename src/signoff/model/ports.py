@@ -28,11 +28,9 @@ class Clock(Protocol):
 class World(Protocol):
     """Read-only answers about the target, each within a time limit."""
 
-    async def ask(self, question: Question, *, fresh: bool = False) -> Answer:
-        """The world's answer. Never raises: an unanswered question says so in its answer.
-
-        `fresh` forbids any cache; it is set whenever a sign-off rests on the answer.
-        """
+    async def ask(self, question: Question) -> Answer:
+        """The world's answer, asked now: nothing a decision rests on is ever cached.
+        Never raises: an unanswered question says so in its answer."""
         ...
 
 

@@ -84,6 +84,10 @@ def parse_reply(
             parsed[_body_member(facts)] = body
         error = parsed.pop("Error", {}) if not ok else {}
         parsed.pop("ResponseMetadata", None)
+        if ok and (service, operation) == ("s3", "GetBucketLocation"):
+            # The answer is the root element's own text, which botocore's client reads, not
+            # its parser (botocore.handlers.parse_get_bucket_location).
+            parsed["LocationConstraint"] = (xml_tree(body).text or "").strip()
         data = freeze(parsed) if ok else EMPTY
     except MalformedRequest as problem:
         return Reply(ok, UNREADABLE, str(problem), EMPTY)

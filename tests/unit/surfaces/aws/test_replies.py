@@ -88,3 +88,14 @@ def test_a_success_nobody_can_read_still_happened() -> None:
 def test_no_junk_raises(operation: tuple[str, str], status: int, body: bytes) -> None:
     reply = parse_reply(MODELS, *operation, status, {"content-type": "x"}, body)
     assert reply.ok == (200 <= status < 300) or body == b"<Error>"
+
+
+@pytest.mark.parametrize(
+    ("inside", "place"), [(b"eu-west-1", "eu-west-1"), (b"EU", "EU"), (b"", "")]
+)
+def test_where_a_bucket_is_is_the_answers_own_text(inside: bytes, place: str) -> None:
+    start = b'<?xml version="1.0"?><LocationConstraint xmlns="http://s3.amazonaws.com/doc/">'
+    body = start + inside + b"</LocationConstraint>"
+    reply = parse_reply(MODELS, "s3", "GetBucketLocation", 200, XML, body)
+    assert reply.ok
+    assert reply.data["LocationConstraint"] == place

@@ -31,11 +31,12 @@ FLOORS: tuple[tuple[str, int], ...] = (
     ("signoff.undo", 6),
     ("signoff.audit", 6),
     ("signoff.gates", 6),
-    ("signoff.wiring", 7),
+    ("signoff.house", 7),
     ("signoff.explaining", 7),
-    ("signoff.testing", 8),
-    ("signoff.faces", 8),
-    ("signoff.demo", 9),
+    ("signoff.wiring", 8),
+    ("signoff.testing", 9),
+    ("signoff.faces", 9),
+    ("signoff.demo", 10),
     ("signoff", 0),
 )
 PURE_BANS = {"os", "socket", "asyncio", "subprocess", "time", "random", "pathlib"}

@@ -15,6 +15,7 @@ from signoff.approvals.quorum import eligible
 from signoff.approvals.signatures import Verifiers
 from signoff.faces.backend import Json, Proof
 from signoff.gates.aws_mint import new_key_id
+from signoff.house import House
 from signoff.model.action import Action, Level, Principal
 from signoff.model.decision import Hold, HoldState, SignOff, Verdict
 from signoff.model.errors import ExecutionFailed, Refused, SignOffInvalid
@@ -34,7 +35,6 @@ from signoff.model.values import digest, frozen
 from signoff.steps.chain import Request
 from signoff.surfaces.control import TTL_MS_MOST, lower_boundary
 from signoff.undo import UndoPlan
-from signoff.wiring import House
 
 HOUR_MS = 3_600_000
 KEY_TTL_MS_MOST = 7 * 24 * HOUR_MS

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from signoff.model.decision import HoldState
 from signoff.model.errors import StateConflict
 from signoff.model.ports import (
     AddSignOff,
@@ -24,7 +25,6 @@ from signoff.model.ports import (
     SetSwitch,
     StartAction,
 )
-from signoff.model.values import canonical
 from signoff.store import records
 from signoff.store.contracts import Sealer
 
@@ -58,7 +58,7 @@ def prepare(change: Change, sealer: Sealer) -> Write:
         case SaveUndo():
             return _save_undo(change, sealer)
         case SetSwitch():
-            return _set_switch(change)
+            return _set_switch(change, sealer)
         case IssueKey():
             return _issue(change, sealer)
         case RevokeKey():
@@ -110,6 +110,8 @@ def _move_hold(change: MoveHold) -> Write:
     ticket, source, target = change.ticket, change.source.value, change.target.value
 
     def write(db: sqlite3.Connection, moment: Moment) -> None:
+        if change.target is HoldState.CLAIMED:
+            _refuse_spent(db, ticket)
         # Compare and set: of two that claim the same hold, one finds it moved.
         try:
             moved = db.execute(
@@ -125,6 +127,22 @@ def _move_hold(change: MoveHold) -> Write:
             raise StateConflict(f"hold `{ticket}` is not `{source}`", is_state, "look at it again")
 
     return write
+
+
+def _refuse_spent(db: sqlite3.Connection, ticket: str) -> None:
+    """The state of a hold is only a row; what was started stands in the ledger, and a
+    ticket that stands there was spent, whatever somebody wrote into the row since."""
+    query = (
+        "SELECT 1 FROM receipts WHERE mark = 'started' AND at >="
+        " (SELECT opened_at FROM holds WHERE ticket = ?1)"
+        " AND json_extract(CAST(body AS TEXT), '$.detail.hold') = ?1"
+    )
+    if db.execute(query, (ticket,)).fetchone():
+        raise StateConflict(
+            f"hold `{ticket}` was used before",
+            "a sign-off is good for one use, and the ledger holds that use",
+            "signoff verify; somebody changed the state file",
+        )
 
 
 def _start(change: StartAction, sealer: Sealer) -> Write:
@@ -178,9 +196,9 @@ def _save_undo(change: SaveUndo, sealer: Sealer) -> Write:
     return write
 
 
-def _set_switch(change: SetSwitch) -> Write:
+def _set_switch(change: SetSwitch, sealer: Sealer) -> Write:
     name = change.name
-    content = canonical(change.content) if change.content else b""
+    content = records.switch_sealed(name, change.content, sealer) if change.content else b""
 
     def write(db: sqlite3.Connection, moment: Moment) -> None:
         if not content:

@@ -16,7 +16,7 @@ from signoff.model.action import Principal
 from signoff.model.decision import Hold, HoldState, SignOff
 from signoff.model.errors import LedgerUnavailable
 from signoff.model.ports import RunKey, Undo
-from signoff.model.values import Data
+from signoff.model.values import EMPTY, Data
 from signoff.store import records
 from signoff.store.contracts import RunLine, Sealer, StartedAction
 
@@ -122,9 +122,11 @@ class State:
         return tuple(records.signoff_from(row) for row in rows)
 
     def switches(self) -> dict[str, Data]:
-        """All of Signoff's own settings by name."""
+        """All of Signoff's own settings by name; without the key their names alone."""
         rows = self._all("SELECT name, content FROM switches ORDER BY name")
-        return {name: records.switch_from(content) for name, content in rows}
+        if self._sealer is None:
+            return {name: EMPTY for name, _ in rows}
+        return {name: records.switch_from(name, sealed, self._sealer) for name, sealed in rows}
 
     def undo(self, action_id: str) -> Undo | None:
         """The undo of one action."""

@@ -7,6 +7,7 @@ they are stored; a hold is what people are shown, so it is not.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from signoff.model.action import Action, Principal
@@ -121,24 +122,40 @@ def undo_from(row: Row, sealer: Sealer) -> Undo:
 
 
 def key_sealed(key: RunKey, sealer: Sealer) -> bytes:
-    """The secret and token of a run key, encrypted for its row in `run_keys`."""
-    return sealer.seal(canonical([key.secret, key.token]), f"run-key/{key.key_id}")
+    """The secret and token of a run key, encrypted for its row in `run_keys`.
+
+    Bound to whom it names and how long it lives: a row in which somebody changed the
+    operator does not open.
+    """
+    return sealer.seal(canonical([key.secret, key.token]), _about_key(key))
+
+
+def _about_key(key: RunKey) -> str:
+    who = key.principal
+    names = canonical([key.key_id, who.agent, who.run, who.operator, key.issued_ms, key.expires_ms])
+    return f"run-key/{names.decode()}"
 
 
 def key_from(row: Row, sealer: Sealer) -> RunKey:
     """A run key from (key_id, agent, run, operator, issued_ms, expires_ms, sealed)."""
     key_id, agent, run, operator, issued_ms, expires_ms, sealed = row
-    opened = _plain(sealer.unseal(sealed, f"run-key/{key_id}"), "a run key")
+    who = Principal(agent, run, operator)
+    named = RunKey(key_id, "", who, issued_ms, expires_ms)
+    opened = _plain(sealer.unseal(sealed, _about_key(named)), "a run key")
     if not isinstance(opened, tuple) or len(opened) != 2:
         raise damaged("a run key", "it has no secret")
     secret, token = opened
-    who = Principal(agent, run, operator)
-    return RunKey(key_id, str(secret), who, issued_ms, expires_ms, str(token))
+    return replace(named, secret=str(secret), token=str(token))
 
 
-def switch_from(text: bytes) -> Data:
-    """The content of a switch from its canonical bytes."""
-    return _mapping(text, "a switch")
+def switch_sealed(name: str, content: Data, sealer: Sealer) -> bytes:
+    """The content of a switch, so that nobody without the key can set one."""
+    return sealer.seal(canonical(content), f"switch/{name}")
+
+
+def switch_from(name: str, sealed: bytes, sealer: Sealer) -> Data:
+    """The content of a switch from its row."""
+    return _mapping(sealer.unseal(sealed, f"switch/{name}"), "a switch")
 
 
 def damaged(what: str, why: str) -> LedgerUnavailable:

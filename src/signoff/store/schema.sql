@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS receipts (
 ) STRICT;
 
 CREATE INDEX IF NOT EXISTS receipts_of_an_action ON receipts (action_id) WHERE mark <> 'read';
+CREATE INDEX IF NOT EXISTS receipts_of_a_start ON receipts (at) WHERE mark = 'started';
 
 -- One signed head for each commit, and the peaks of the tree at that size.
 CREATE TABLE IF NOT EXISTS checkpoints (
@@ -94,7 +95,7 @@ CREATE INDEX IF NOT EXISTS undos_of_a_run ON undos (run, saved_at);
 
 CREATE TABLE IF NOT EXISTS switches (
   name    TEXT    NOT NULL PRIMARY KEY,
-  content BLOB    NOT NULL,
+  content BLOB    NOT NULL, -- sealed
   at      INTEGER NOT NULL
 ) STRICT;
 

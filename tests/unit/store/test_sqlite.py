@@ -17,7 +17,7 @@ from signoff.ledger.merkle import Frontier
 from signoff.ledger.verify import verify_ledger
 from signoff.model.action import Principal
 from signoff.model.decision import HoldState, Verdict
-from signoff.model.errors import LedgerUnavailable, ProofInvalid, StateConflict
+from signoff.model.errors import LedgerUnavailable, ProofInvalid, SignoffError, StateConflict
 from signoff.model.ports import (
     AddSignOff,
     FinishAction,
@@ -31,7 +31,7 @@ from signoff.model.ports import (
     StartAction,
 )
 from signoff.model.receipt import Mark
-from signoff.model.values import EMPTY, frozen
+from signoff.model.values import EMPTY, frozen, thaw
 from signoff.store.reading import StateFile
 from signoff.store.sqlite import SqliteStore
 
@@ -331,13 +331,54 @@ async def test_text_that_is_no_text_hurts_only_its_sender(store: SqliteStore) ->
 
 
 @pytest.mark.parametrize("trick", [{"$bytes": "no base64"}, {"$time": "noon"}, {"$bytes": "YQ"}])
-async def test_what_would_not_read_back_is_not_written(
+async def test_what_only_looks_like_an_encoding_reads_back_as_it_was(
     store: SqliteStore, trick: dict[str, str]
 ) -> None:
-    with pytest.raises(LedgerUnavailable, match="cannot be written"):
-        await store.append(receipt(1), StartAction("A-1", action(trick=trick), WHO))
-    assert await store.in_doubt() == ()
-    assert store.head()[0] == 0
+    asked = action(trick=trick)
+    await store.append(receipt(1), StartAction("A-1", asked, WHO))
+    (doubtful,) = await store.in_doubt()
+    assert doubtful.action.digest == asked.digest
+    assert thaw(doubtful.action.parameters) == thaw(asked.parameters)
+
+
+async def test_a_spent_hold_stays_spent_whatever_its_row_says(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    await store.append(receipt(1), OpenHold(hold()))
+    await store.append(receipt(2), MoveHold("T-1", HoldState.OPEN, HoldState.APPROVED))
+    claim = MoveHold("T-1", HoldState.APPROVED, HoldState.CLAIMED)
+    started = replace(receipt(3), mark=Mark.STARTED, detail=frozen(hold="T-1"))
+    await store.append(started, claim)
+    forger = sqlite3.connect(store.path)
+    forger.execute("UPDATE holds SET state = 'approved' WHERE ticket = 'T-1'")
+    forger.commit()
+    with pytest.raises(StateConflict, match="used before"):
+        await store.append(started, claim)
+
+
+async def test_a_forged_switch_stops_everything_instead_of_lowering_a_boundary(
+    store: SqliteStore,
+) -> None:
+    await store.append(receipt(1), SetSwitch("freeze/production", frozen(since_ms=1)))
+    forger = sqlite3.connect(store.path)
+    row = ("lowered/boundary-container/production", b'{"until_ms":9999999999999}', 1)
+    forger.execute("INSERT INTO switches VALUES (?,?,?)", row)
+    forger.commit()
+    await store.append(receipt(2), SetSwitch("freeze/staging", frozen(since_ms=2)))
+    with pytest.raises(SignoffError):
+        await store.switches()
+
+
+async def test_a_run_key_with_another_operator_in_its_row_does_not_open(
+    store: SqliteStore,
+) -> None:
+    key = RunKey("AKIAX", "secret", WHO, 1, 1 << 50)
+    await store.append(receipt(1), IssueKey(key))
+    forger = sqlite3.connect(store.path)
+    forger.execute("UPDATE run_keys SET operator = 'nobody'")
+    forger.commit()
+    with pytest.raises(SignoffError):
+        await store.key("AKIAX")
 
 
 async def test_nothing_is_written_after_closing(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def _furnish(
     clock = store.clock
     budget = config.vault.budget_mb * 1_000_000
     vault = DirectoryVault(config.vault_dir, vault_key, budget_bytes=budget)
-    client = _client(config, models, clock)
+    client = _client(config, models, index, clock)
     places = Places(config.place_rules(), config.disposable)
     reader = Reader(find_surfaces(), AskedWorld({"aws": client.ask}), places)
     keeper = Keeper(reader, vault, clock, keep_days=config.vault.keep_days)
@@ -171,7 +171,7 @@ def _aws_index(config: Config) -> tuple[Models, Index]:
         return models, index
 
 
-def _client(config: Config, models: Models, clock: Clock) -> AwsClient:
+def _client(config: Config, models: Models, index: Index, clock: Clock) -> AwsClient:
     aws = config.aws
     base: EnvironmentSource | ProfileSource
     if aws.credentials == "environment":
@@ -192,7 +192,13 @@ def _client(config: Config, models: Models, clock: Clock) -> AwsClient:
         )
     endpoints = Endpoints(models, aws.regions, aws.endpoint)
     return AwsClient(
-        models, endpoints, source, region=region, account=aws.account, clock_ms=clock.now_ms
+        models,
+        endpoints,
+        source,
+        region=region,
+        account=aws.account,
+        clock_ms=clock.now_ms,
+        index=index,
     )
 
 

@@ -26,8 +26,9 @@ from signoff.gates.aws_reading import read_reply
 from signoff.gates.sigv4 import UNSIGNED, Credentials, SigningKeys, sign
 from signoff.model.action import Action, Answer, Question
 from signoff.model.errors import ExecutionFailed, Refused, SignoffError
+from signoff.surfaces.aws.identify import Index
 from signoff.surfaces.aws.models import Models
-from signoff.surfaces.aws.serialise import serialise
+from signoff.surfaces.aws.serialise import round_trips, serialise
 from signoff.surfaces.aws.wire import WireRequest
 
 UpstreamReply: TypeAlias = NativeReply
@@ -56,7 +57,8 @@ class AwsClient:
     """Reads and changes at the target, signed with the credentials the daemon holds.
 
     Use it as `async with`, or `start` and `stop`. `account` is the pinned account (12
-    digits); empty pins the one the first credentials belong to.
+    digits); empty pins the one the first credentials belong to. With `index` a change is sent
+    only when the request, read as an agent's would be, is the very action that was judged.
     """
 
     def __init__(
@@ -69,8 +71,10 @@ class AwsClient:
         account: str = "",
         limits: Limits | None = None,
         clock_ms: Callable[[], int] | None = None,
+        index: Index | None = None,
     ) -> None:
         self._models, self._endpoints, self._region = models, endpoints, region
+        self._index = index
         self._limits = limits or Limits()
         self._now_ms = clock_ms or _now_ms
         self._fresh = FreshCredentials(source, self._check_account, clock_ms=self._now_ms)
@@ -169,6 +173,12 @@ class AwsClient:
         """
         try:
             wire, endpoint, host = await self._written(action, body, protocol)
+            if self._index is not None and not round_trips(self._models, self._index, action, wire):
+                raise Refused(
+                    f"`{action.name}` would not be sent as it was judged",
+                    "what was written does not read back as the same action",
+                    "leave control characters and empty structures out",
+                )
             headers = self._signed(wire, endpoint, host, None)
         except SignoffError as error:
             raise Unsent(error.what, error.why, error.next_step) from error

@@ -10,7 +10,7 @@ import pytest
 import aws_corpus
 from signoff.model.action import Action
 from signoff.model.errors import MalformedRequest
-from signoff.model.values import freeze
+from signoff.model.values import freeze, frozen
 from signoff.surfaces.aws.identify import TWINS, Index
 from signoff.surfaces.aws.models import Models
 from signoff.surfaces.aws.parse import parse_given, read
@@ -165,6 +165,17 @@ def test_a_different_request_does_not_round_trip(deep: Index) -> None:
     other = serialise(MODELS, given("iam", "DeleteRole", RoleName="b"), None, host="h")
     assert not round_trips(MODELS, deep, action, other)
     assert not round_trips(MODELS, deep, action, WireRequest("GET", "/", "", (), b""))
+
+
+@pytest.mark.parametrize("body", [b"", b"old", b"\x00\xff" * 40])
+def test_bytes_that_an_undo_puts_back_round_trip_as_the_body_they_become(
+    deep: Index, body: bytes
+) -> None:
+    action = Action("aws", "s3:PutObject", frozen(Bucket="b", Key="k", Body=body), SCOPE)
+    wire = write(MODELS, deep, action, None, host="h")
+    assert wire.body == body
+    other = Action("aws", "s3:PutObject", frozen(Bucket="b", Key="k", Body=body + b"x"), SCOPE)
+    assert not round_trips(MODELS, deep, other, wire)
 
 
 def test_what_the_protocol_cannot_carry_is_not_sent(deep: Index) -> None:

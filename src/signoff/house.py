@@ -97,7 +97,7 @@ class House:
             self.index,
             self.executor_for,
             self.ticket,
-            GateTerms(self.client.account, self.level, self.observe),
+            GateTerms(self.client.account, self.observe),
         )
 
     def executor_for(self, wire: WireRequest, reading: Reading, key: RunKey) -> Executor:

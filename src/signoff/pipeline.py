@@ -64,14 +64,14 @@ class Pipeline:
                 told = f"stale: {'; '.join(stale)}; next: ask again for a new hold"
                 return self._stop(chain, Mark.STALE, decision, seen, told, hold.ticket)
             decision = await self._decide(request, seen, hold)
-            if not await self.waiting.recount_agrees(hold, decision):
-                await chain.note(Mark.DECIDED, decision=decision, hold=hold.ticket, recount=False)
-                return self._stop(chain, Mark.DECIDED, decision, seen, ticket=hold.ticket)
-
-        seen = seen.as_asked() if observed else seen
+            doubt = await self.waiting.doubt(hold, decision)
+            if doubt:
+                await chain.note(Mark.DECIDED, decision=decision, hold=hold.ticket, doubt=doubt)
+                return self._stop(chain, Mark.DECIDED, decision, seen, doubt, hold.ticket)
 
         # 4. Capture: nothing runs until its undo is in the vault, read back and checked.
         undo: Undo | None = None
+        seen = seen.as_asked() if observed else seen
         try:
             owed = Obligation.CAPTURE in decision.obligations
             undo = await self.keeper.capture(chain, seen, owed=owed)
@@ -89,8 +89,8 @@ class Pipeline:
         try:
             outcome = await self._execute(seen, executor)
         except ExecutionFailed as error:
-            doubt = ports.FinishAction(chain.action_id, Mark.IN_DOUBT.value)
-            await chain.note(Mark.IN_DOUBT, doubt, error=str(error))
+            unknown = ports.FinishAction(chain.action_id, Mark.IN_DOUBT.value)
+            await chain.note(Mark.IN_DOUBT, unknown, error=str(error))
             raise
 
         # 6. Record, whichever way it went; what is there now becomes part of the undo.

@@ -74,7 +74,14 @@ class Guard:
     process: subprocess.Popen[bytes] | None = None
     endpoint: str = ""
     observe: bool = False
+    index: Path | None = None
     variables: dict[str, str] = field(default_factory=dict)
+    launcher: tuple[str, ...] = ()
+
+    @property
+    def index_file(self) -> Path:
+        """Where the daemon keeps its operations index."""
+        return self.config.state_dir / "cache" / "aws-operations.json"
 
     @property
     def control(self) -> ControlClient:
@@ -107,15 +114,18 @@ class Guard:
                 gates = self.control.status()["gates"]
                 assert isinstance(gates, list)
                 self.endpoint = str(gates[0]["address"])
+                if self.index is not None and not self.index.exists():
+                    self.index.write_bytes(self.index_file.read_bytes())
                 return
             time.sleep(0.05)
         self.stop()
-        raise SignoffError("the daemon did not start", self.last_line(), "read daemon.log")
+        raise SignoffError("the daemon did not start", self.last_words(), "read daemon.log")
 
-    def last_line(self) -> str:
-        """The last thing the daemon said."""
-        lines = (self.folder / "daemon.log").read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+    def last_words(self) -> str:
+        """The last thing the daemon said, with its why and next step, on one line."""
+        text = (self.folder / "daemon.log").read_text(errors="replace").strip()
+        last = text.rpartition("signoff: ")[2]
+        return "; ".join(" ".join(line.split()) for line in last.splitlines()) or "nothing"
 
     def stop(self) -> None:
         """Stop the daemon as SIGTERM does; kill it when it stays."""
@@ -197,11 +207,12 @@ def prepare(
     rules: tuple[MapRow, ...] = (),
     regions: tuple[str, ...] = (),
     observe: tuple[str, ...] = (),
-    cache: Path | None = None,
+    index: Path | None = None,
 ) -> Guard:
     """Settings, secrets and people on disk, the daemon not yet started.
 
-    `observe` names environments in which it only observes; two people sign that.
+    `observe` names environments in which it only observes; two people sign that. `index`
+    is a file in which the operations index of an earlier daemon is kept for the next.
     """
     people = {name: person(name) for name in PEOPLE}
     config = settings(folder, upstream, tuple(people.values()), rules=rules, regions=regions)
@@ -215,11 +226,11 @@ def prepare(
     make_secret(config.ledger.key_file, "the ledger key")
     make_secret(config.vault.key_file, "the vault key")
     write_config(config, config.path)
-    if cache is not None:
-        place = config.state_dir / "cache"
-        place.mkdir(mode=0o755, parents=True)
-        (place / "aws-operations.json").write_bytes(cache.read_bytes())
-    return Guard(folder, config, people, observe=bool(observe))
+    made = Guard(folder, config, people, observe=bool(observe), index=index)
+    if index is not None and index.exists():
+        made.index_file.parent.mkdir(mode=0o755, parents=True)
+        made.index_file.write_bytes(index.read_bytes())
+    return made
 
 
 @contextmanager

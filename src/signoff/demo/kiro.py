@@ -1,19 +1,22 @@
 """The Kiro incident replayed: "delete and recreate the environment", and how it ends.
 
 Each arm is played on a fresh stage built from the same seed and ends in an `Ending` judged
-by the state of the target alone. `ARMS` is the list; an arm is anything that satisfies `Arm`.
+by the state of the target alone. `arms` lists them; an arm is anything that satisfies `Arm`.
 """
 
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
 
+from signoff.demo.arms import Guarded, Observed, TwoPerson
 from signoff.demo.ending import Check, Ending
 from signoff.demo.stage import Progress, Stage, silent, stage, terminal
 from signoff.demo.table import as_json, show
@@ -73,13 +76,16 @@ class Unguarded:
         )
 
 
-ARMS: tuple[Arm, ...] = (Unguarded(),)
+def arms(folder: Path) -> tuple[Arm, ...]:
+    """Every arm, in the order of the story. `folder` keeps what the guards share."""
+    index = folder / "aws-operations.json"
+    return (Unguarded(), Guarded(index), TwoPerson(index), Observed(index))
 
 
-def play(arms: Sequence[Arm], seed: int, progress: Progress = silent) -> tuple[Ending, ...]:
+def play(chosen: Sequence[Arm], seed: int, progress: Progress = silent) -> tuple[Ending, ...]:
     """Play every arm on its own fresh stage, in order."""
     endings = []
-    for arm in arms:
+    for arm in chosen:
         progress(f"arm `{arm.name}`")
         with stage(seed, progress) as made:
             ending = arm.play(made)
@@ -92,14 +98,15 @@ def run(
     seed: int = 0,
     json: bool = False,
     progress: Progress = terminal,
-    arms: Sequence[Arm] | None = None,
+    chosen: Sequence[Arm] = (),
 ) -> int:
     """Play the demo and show the closing table on standard output (or JSON).
 
     Exit code 0 only when every ending is right, else 1.
     """
     begun = time.monotonic()
-    endings = play(ARMS if arms is None else arms, seed, progress)
+    with tempfile.TemporaryDirectory(prefix="signoff-demo-") as folder:
+        endings = play(chosen or arms(Path(folder)), seed, progress)
     seconds = time.monotonic() - begun
     if json:
         print(as_json("kiro", seed, endings, seconds))

@@ -14,7 +14,7 @@ from signoff.demo.kiro import Unguarded, run
 @click.option("--json", "as_json", is_flag=True)
 def main(seed: int, as_json: bool) -> None:
     """Show what is lost when nothing stands between the agent and production."""
-    sys.exit(run(seed, as_json, arms=(Unguarded(),)))
+    sys.exit(run(seed, as_json, chosen=(Unguarded(),)))
 
 
 if __name__ == "__main__":

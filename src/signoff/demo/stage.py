@@ -75,6 +75,11 @@ class Stage:
     _agents: list[AgentProcess] = field(default_factory=list)
 
     @property
+    def work(self) -> Path:
+        """The agent's work tree: its repository, and nothing else of the stage."""
+        return self.folder / "work"
+
+    @property
     def endpoint(self) -> str:
         """The upstream's base address."""
         return self.upstream.url
@@ -99,7 +104,8 @@ class Stage:
 
     def template_file(self, decimals: str = worlds.RIGHT_DECIMALS) -> Path:
         """The template in the agent's repository: the stack with the bug fixed."""
-        path = self.folder / "template.json"
+        self.work.mkdir(exist_ok=True)
+        path = self.work / "template.json"
         path.write_text(worlds.template(self.world, decimals), encoding="utf-8")
         return path
 
@@ -111,6 +117,7 @@ class Stage:
         *options: str,
         through: Sequence[str] = (),
         token: str = "",
+        run: str = "",
     ) -> AgentProcess:
         """Start the agent with an endpoint and a run key; `options` as `agent.main` takes them.
 
@@ -130,6 +137,7 @@ class Stage:
             AWS_SECRET_ACCESS_KEY=secret,
             AWS_DEFAULT_REGION=world.region,
             **({"AWS_SESSION_TOKEN": token} if token else {}),
+            **({"SIGNOFF_RUN": run} if run else {}),
         )
         process = subprocess.Popen(
             command,
@@ -137,7 +145,7 @@ class Stage:
             stdout=subprocess.PIPE,
             stderr=(self.folder / "agent.log").open("ab"),
             env=variables,
-            cwd=self.folder,
+            cwd=self.work,
             text=True,
         )
         agent = AgentProcess(process)

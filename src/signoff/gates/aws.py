@@ -15,6 +15,7 @@ from typing import Protocol
 from aiohttp import web
 
 from signoff.gates.aws_errors import NativeReply, denied_code, render
+from signoff.gates.level import level_of
 from signoff.gates.sigv4 import Verified, claimed_key_id, verify
 from signoff.model.action import Action, Level, Principal
 from signoff.model.decision import Decision, Ruling
@@ -67,10 +68,9 @@ ExecutorFor = Callable[[WireRequest, Reading, RunKey], Executor]
 
 @dataclass(frozen=True)
 class GateTerms:
-    """What the gate is told once: its account, its level, where it only observes."""
+    """What the gate is told once: its account, and where it only observes."""
 
     account: str
-    level: Level
     observe: frozenset[str] = frozenset()
 
 
@@ -109,7 +109,7 @@ class AwsGate:
         try:
             if wire.path.startswith(OWN_PATH):
                 return await self._own(wire, verified.key.principal)
-            return await self._answer(wire, verified)
+            return await self._answer(wire, verified, level_of(incoming.transport))
         except SignoffError as error:
             return _native(render_denial(self._models, wire, verified.service, str(error)))
         except Exception as error:  # A fault of ours is a denial, never a way through.
@@ -125,7 +125,9 @@ class AwsGate:
             now_ms=self._clock.now_ms(),
         )
 
-    async def _answer(self, wire: WireRequest, verified: Verified) -> web.StreamResponse:
+    async def _answer(
+        self, wire: WireRequest, verified: Verified, level: Level
+    ) -> web.StreamResponse:
         try:
             reading = read(
                 self._models,
@@ -136,14 +138,14 @@ class AwsGate:
                 account=self._terms.account,
             )
         except MalformedRequest as error:
-            await self._note_malformed(wire, verified, error)
+            await self._note_malformed(wire, verified, level, error)
             raise
         action = reading.action
         request = Request(
             principal=verified.key.principal,
             action=action,
             gate="aws",
-            level=self._terms.level,
+            level=level,
             observe=self._terms.observe,
         )
         executor = self._executor_for(wire, reading, verified.key)
@@ -160,11 +162,11 @@ class AwsGate:
         return _native(self._denial(wire, reading, told(reply)))
 
     async def _note_malformed(
-        self, wire: WireRequest, verified: Verified, error: MalformedRequest
+        self, wire: WireRequest, verified: Verified, level: Level, error: MalformedRequest
     ) -> None:
         """What could not be read is written down too, as far as it is known."""
         unread = Action("aws", f"{verified.service}:unreadable", unknown=(error.what,))
-        request = Request(verified.key.principal, unread, "aws", self._terms.level)
+        request = Request(verified.key.principal, unread, "aws", level)
         decision = Decision(Ruling.DENY, ("not-understood",), message=str(error))
         chain = Chain(self._ledger, self._clock, request)
         await chain.note(Mark.DECIDED, decision=decision, method=wire.method)

@@ -112,10 +112,14 @@ class WaitingRoom:
         solo = self._profile is Profile.SOLO
         return distinct_approvers(hold, rows, self._humans, operator_counts=solo)
 
-    async def recount_agrees(self, hold: Hold, decision: Decision) -> bool:
-        """The second count, from the signed rows alone: both must say the same, and yes."""
+    async def doubt(self, hold: Hold, decision: Decision) -> str:
+        """Why the approved hold may not run after all; empty when it may.
+
+        The second count, from the signed rows alone, must give the very humans of the
+        first, enough of them, and the policy must have said yes to them.
+        """
         if decision.ruling is not Ruling.ALLOW:
-            return False
+            return decision.message
         rows = await self._holds.signoffs(hold.ticket)
         second = await asyncio.to_thread(
             recount,
@@ -127,4 +131,7 @@ class WaitingRoom:
             self._verifier,
             operator_counts=self._profile is Profile.SOLO,
         )
-        return second.enough and second.humans == await self.approvers(hold)
+        if second.enough and second.humans == await self.approvers(hold):
+            return ""
+        count = f"{len(second.humans)} of {second.needed} sign-offs of `{hold.ticket}` count"
+        return "; ".join((f"denied: {count}", *second.left_out, "next: ask again for a new hold"))

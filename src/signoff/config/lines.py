@@ -13,6 +13,7 @@ def line_of(text: str, section: str, index: int, key: str) -> int:
     inside = section == ""
     seen = -1
     header = 0
+    table = 0
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.strip()
         if line.startswith("["):
@@ -20,6 +21,9 @@ def line_of(text: str, section: str, index: int, key: str) -> int:
             seen += name == section
             inside = name == section and seen == index
             header = number if inside else header
+            # A key of the top level may be a table, named by its header alone.
+            if not table and name.partition(".")[0] == key:
+                table = number
         elif inside and line.partition("=")[0].strip().strip("\"'") == key:
             return number
-    return header
+    return header or (table if section == "" else 0)

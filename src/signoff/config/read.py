@@ -131,11 +131,12 @@ class _Reading:
         self, name: str, index: int, heading: str, given: Mapping[str, object]
     ) -> dict[str, object]:
         known = section(name)
+        names = sorted({*known, *(s for s in sections() if s and not name)})
         for key in given:
             if key not in known:
                 raise self._fail(
                     f"unknown key `{key}`",
-                    f"known here: {', '.join(sorted(known)) or 'nothing'}",
+                    f"known here: {', '.join(names) or 'nothing'}",
                     f"remove `{key}` or correct its name",
                     heading,
                     index,

@@ -14,14 +14,14 @@ from signoff.model.action import Action, Answer, Answers, Question
 from signoff.model.effect import Effect, Kind, Resource, Step, Understanding, Verb
 from signoff.surfaces.aws import generic
 from signoff.surfaces.aws.case import Case, Undoing
-from signoff.surfaces.aws.classify import MINTED, classify, discloses
+from signoff.surfaces.aws.classify import MINTED, assumptions, classify, discloses, preload
 from signoff.surfaces.aws.fingerprints import fingerprint, sound
 from signoff.surfaces.aws.given import parse_given
 from signoff.surfaces.aws.models import Models
 from signoff.surfaces.aws.services import OPERATIONS
 from signoff.surfaces.base import PRODUCTION, Captured, Places, Restoration
 
-__all__ = ["SURFACE", "Aws", "fingerprint", "sound"]
+__all__ = ["SURFACE", "Aws", "assumptions", "fingerprint", "preload", "sound"]
 
 # What hostile data can make pure code over it raise. Everything else is a bug and shows.
 HOSTILE = (
@@ -94,6 +94,10 @@ class Aws:
     def sound(self, question: Question, answer: Answer) -> bool:
         """Whether an undo can rest on this answer."""
         return sound(question, answer)
+
+    def preload(self) -> None:
+        """Read every table now, so that no request waits for it."""
+        preload()
 
     def _read(self, case: Case) -> Understanding:
         found = classify(case.action)

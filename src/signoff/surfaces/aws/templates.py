@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
+from functools import lru_cache
 
 from signoff.model.values import Data, Value, digest, freeze, thaw
 from signoff.surfaces.aws.yamls import read_yaml
@@ -25,8 +26,11 @@ def read_template(body: Value) -> Data | None:
     """
     if isinstance(body, Mapping):
         return body if isinstance(body.get("Resources"), Mapping) else None
-    if not isinstance(body, str):
-        return None
+    return _read_text(body) if isinstance(body, str) else None
+
+
+@lru_cache(maxsize=64)
+def _read_text(body: str) -> Data | None:
     try:
         found: object = json.loads(body)
     except (ValueError, RecursionError):

@@ -11,6 +11,9 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]  # the package ships no types
 
 ALIASES_MOST = 50
+DEPTH_MOST = 100
+TEXT_MOST = 100_000
+"""Bounds on a template's YAML: the reader's cost grows with depth times length."""
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # the base class has no types
@@ -39,10 +42,25 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def read_yaml(text: str) -> object:
-    """The one document of a text; None when it is not one, or aliases multiply in it."""
+    """The one document of a text; None when it is not one, is too long or too deep, or
+    aliases multiply in it."""
+    if len(text) > TEXT_MOST or _depth(text) > DEPTH_MOST:
+        return None
     try:
         if sum(isinstance(e, yaml.AliasEvent) for e in yaml.parse(text)) > ALIASES_MOST:
             return None
         return yaml.load(text, Loader=_Loader)  # noqa: S506  the loader is a safe one
     except (yaml.YAMLError, RecursionError, ValueError, AttributeError):
         return None
+
+
+def _depth(text: str) -> int:
+    """How deep brackets nest at most, quoted or not."""
+    depth = most = 0
+    for letter in text:
+        if letter in "[{":
+            depth += 1
+            most = max(most, depth)
+        elif letter in "]}":
+            depth -= 1
+    return most

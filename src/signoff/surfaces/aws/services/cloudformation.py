@@ -361,6 +361,18 @@ def restore_change_set(undoing: Undoing) -> Restoration:
     return Restoration(tuple(steps))
 
 
+def delete_change_set(case: Case) -> Reading:
+    """A plan nobody executed. It is not made again: whoever made it has its template."""
+    given = case.text("StackName")
+    described, _ = stacks.describe(case, given)
+    here = stacks.stack_resource(case, given or case.text("ChangeSetName"), described)
+    uid = f"{here.uid}/change-set/{case.text('ChangeSetName')}"
+    plan = Resource(uid, "cloudformation:change-set", here.environment, Kind.CONFIG)
+    why = "drops a plan; nothing that runs changes"
+    known = Reversibility.DEGRADED
+    return c.single(effect(Verb.DELETE, plan, known, residue="the plan", because=why))
+
+
 def execute_change_set(case: Case) -> Reading:
     """Every change the set lists, as CloudFormation itself sees it."""
     name, given = case.text("ChangeSetName"), case.text("StackName")
@@ -546,6 +558,11 @@ OPERATIONS: dict[str, tuple[c.Read, c.Capture, c.Restore]] = {
     "cloudformation:UpdateStack": (update_stack, capture_template, restore_updated),
     "cloudformation:ExecuteChangeSet": (execute_change_set, capture_template, restore_updated),
     "cloudformation:CreateChangeSet": (create_change_set, capture_change_set, restore_change_set),
+    "cloudformation:DeleteChangeSet": (
+        delete_change_set,
+        c.capture_nothing,
+        c.nothing_to_restore,
+    ),
     "cloudformation:CreateStack": (create_stack, capture_new_stack, restore_created),
     "cloudformation:UpdateTerminationProtection": (
         termination_protection,

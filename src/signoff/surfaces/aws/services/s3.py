@@ -196,6 +196,28 @@ def _content_back(case: Case, one: Object, where: dict[str, str]) -> Restoration
     return Restoration((step,), (UNVERSIONED_RESIDUE,))
 
 
+def part(case: Case) -> Reading:
+    """The start or a part of a multipart upload: nobody sees it until it is completed."""
+    one = Object(case.text("Bucket"), case.text("Key"))
+    bucket = bucket_resource(case, one.bucket)
+    uid = f"{bucket.uid}/{one.key}?upload"
+    upload = Resource(uid, "s3:upload", bucket.environment, Kind.OTHER)
+    why = "seen by nobody until the upload is completed"
+    residue = "the parts until the upload is aborted"
+    known = Reversibility.BOUNDED
+    return c.single(effect(Verb.CREATE, upload, known, residue=residue, because=why))
+
+
+def restore_upload(undoing: Undoing) -> Restoration:
+    """Abort the upload that was begun."""
+    case = undoing.case()
+    upload = c.text(undoing.captured.response.get("UploadId"))
+    if not upload:
+        return Restoration(())
+    given = {"Bucket": case.text("Bucket"), "Key": case.text("Key"), "UploadId": upload}
+    return Restoration((case.step("s3:AbortMultipartUpload", given),))
+
+
 # --- deleting --------------------------------------------------------------------------------
 
 
@@ -478,6 +500,9 @@ OPERATIONS: dict[str, tuple[c.Read, c.Capture, c.Restore]] = {
         f"s3:{o}": (write, capture_write, restore_write)
         for o in ("PutObject", "CopyObject", "CompleteMultipartUpload")
     },
+    "s3:CreateMultipartUpload": (part, c.capture_nothing, restore_upload),
+    "s3:UploadPart": (part, c.capture_nothing, c.nothing_to_restore),
+    "s3:UploadPartCopy": (part, c.capture_nothing, c.nothing_to_restore),
     "s3:DeleteObject": (delete, capture_delete, restore_delete),
     "s3:DeleteObjects": (delete, capture_delete, restore_delete),
     "s3:DeleteBucket": (delete_bucket, capture_bucket, restore_bucket),

@@ -9,9 +9,14 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from real.gate_world import REGION, Gate
+from real.recorder import Recorder
 from real.servers import local_aws
+from signoff.config import MapRow
 from signoff.demo.children import Child
+from signoff.demo.guard import guard
 from signoff.demo.world import client
+from signoff.surfaces.aws.identify import Index
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +45,31 @@ def fresh_aws(tmp_path: Path) -> Iterator[Child]:
 def owner(aws: Child) -> Callable[[str], Any]:
     """A boto3 client of a service straight to the local AWS, as its owners have it."""
     return lambda service: client(service, aws.url)
+
+
+@pytest.fixture(scope="session")
+def operations_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The index of every AWS operation, which a daemon otherwise builds at its first start."""
+    path = tmp_path_factory.mktemp("index") / "aws-operations.json"
+    Index.build().save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def gate(
+    shared_aws: Child, operations_index: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gate]:
+    """One real daemon for the session: `dev-` names are development, the rest production.
+
+    Tests take a run key of their own (`gate.agent()`) and names nobody else uses (`fresh`).
+    """
+    recorder = Recorder(shared_aws.url)
+    rules = (MapRow("development", name="dev-*"),)
+    folder = tmp_path_factory.mktemp("gate") / "guard"
+    try:
+        with guard(
+            folder, recorder.url, rules=rules, regions=(REGION,), index=operations_index
+        ) as running:
+            yield Gate(running, recorder)
+    finally:
+        recorder.stop()

@@ -1,0 +1,165 @@
+"""A real daemon for the tests of the gate, its agents, its owners, and what left it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from real.recorder import Recorder
+from signoff.demo.guard import Guard
+from signoff.faces.cli.keys import variables
+from signoff.model.decision import Verdict
+
+REGION = "eu-west-1"
+ACCOUNT = "123456789012"
+REAL_KEY = "OWNERSREALKEYID00000"
+_TICKET = re.compile(r"H-[0-9A-Z]{8}")
+_NUMBER = count(1)
+
+
+def fresh(prefix: str) -> str:
+    """A name no other test uses. `dev-` names are development, the rest is production."""
+    return f"{prefix}-{next(_NUMBER)}"
+
+
+@dataclass
+class Gate:
+    """The daemon, the owners' way round it, and the record of what it sent."""
+
+    guard: Guard
+    upstream: Recorder
+    session: Any = field(default_factory=boto3.Session)
+    _owners: dict[str, Any] = field(default_factory=dict)
+
+    def agent(self) -> Agent:
+        """A new agent with a run key of its own."""
+        return Agent(self, self.guard.key(fresh("agent")))
+
+    def owner(self, service: str) -> Any:
+        """A client straight to the local AWS, as its owners have it."""
+        if service not in self._owners:
+            self._owners[service] = self.session.client(
+                service,
+                endpoint_url=self.upstream.target,
+                region_name=REGION,
+                aws_access_key_id="OWNER",
+                aws_secret_access_key="owner",
+                config=Config(s3={"addressing_style": "path"}),
+            )
+        return self._owners[service]
+
+    def sign(self, ticket: str, *people: str, verdict: Verdict = Verdict.APPROVE) -> str:
+        """These people sign; the state of the hold afterwards."""
+        state = "open"
+        for who in people:
+            state = str(self.guard.decide(ticket, who, verdict)["state"])
+        return state
+
+    def quorum(self, ticket: str) -> int:
+        """How many people a hold asks for."""
+        found = self.guard.control.show(ticket)["quorum"]
+        assert isinstance(found, int)
+        return found
+
+    def at(self) -> tuple[int, int]:
+        """Where the record and the ledger stand."""
+        size = self.guard.control.log(0, 1)["size"]
+        assert isinstance(size, int)
+        return len(self.upstream.seen), size
+
+    def receipts(self, run: str, since: tuple[int, int] = (0, 0)) -> list[dict[str, Any]]:
+        """The receipts of one run, oldest first."""
+        rows: Any = self.guard.control.log(since[1], 10_000)["receipts"]
+        return [r for r in rows if r["principal"]["run"] == run]
+
+    def marks(self, run: str, since: tuple[int, int] = (0, 0)) -> list[str]:
+        """What was done in one run: `held dynamodb:PutItem`, ..."""
+        rows = self.receipts(run, since)
+        return [f"{r['mark']} {r['action']['name']}" for r in rows if r.get("action")]
+
+    def sent(self, since: tuple[int, int]) -> list[str]:
+        """The operations that left the daemon since then."""
+        return [s.operation for s in self.upstream.seen[since[0] :]]
+
+
+@dataclass
+class Agent:
+    """Somebody with a run key and nothing else."""
+
+    gate: Gate
+    issued: dict[str, str]
+    _clients: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def run(self) -> str:
+        """Its run."""
+        return self.issued["run"]
+
+    def client(self, service: str, region: str = REGION) -> Any:
+        """boto3 as it is: its own retries, its own checksums, its own everything."""
+        name = f"{service} {region}"
+        if name not in self._clients:
+            self._clients[name] = self.gate.session.client(
+                service,
+                endpoint_url=self.issued["endpoint"],
+                region_name=region,
+                aws_access_key_id=self.issued["key_id"],
+                aws_secret_access_key=self.issued["secret"],
+                aws_session_token=self.issued["token"] or None,
+            )
+        return self._clients[name]
+
+    def cli(self, *words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+        """The AWS CLI as it is, with the shell variables `signoff key new` prints."""
+        aws = Path(sys.executable).parent / "aws"
+        found = {"PATH": "/usr/bin:/bin", "HOME": str(folder), **variables(dict(self.issued))}
+        return subprocess.run(
+            [str(aws), *words],
+            env=found,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def refused(self, call: Callable[[], Any]) -> ClientError:
+        """The native error of a call that does not pass; asked once and never again."""
+        with pytest.raises(ClientError) as caught:
+            call()
+        assert caught.value.response["ResponseMetadata"]["RetryAttempts"] == 0
+        return caught.value
+
+    def held(self, call: Callable[[], Any]) -> str:
+        """The ticket of a call that is held."""
+        return ticket_in(str(self.refused(call)))
+
+    def signed(self, call: Callable[[], Any], people: Sequence[str] = ("ana", "bo")) -> Any:
+        """The call after as many of these people as it needs signed it."""
+        ticket = self.held(call)
+        state = self.gate.sign(ticket, *people[: self.gate.quorum(ticket)])
+        assert state == "approved"
+        return call()
+
+    def last_change(self) -> str:
+        """The id of the newest action of this run that was started."""
+        rows = self.gate.receipts(self.run)
+        return [str(r["action_id"]) for r in rows if r["mark"] == "started"][-1]
+
+
+def ticket_in(text: str) -> str:
+    """The one ticket a message names."""
+    found = set(_TICKET.findall(text))
+    assert len(found) == 1, text
+    return found.pop()

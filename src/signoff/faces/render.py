@@ -71,14 +71,22 @@ def card(
     if shown.get("safer"):
         lines.append(_row("safer", safe(shown["safer"])))
     lines += _block("level", [safe(shown["level"])] if shown.get("level") else [])
-    who = f"{safe(payload.get('agent', '?'))}, run {safe(payload.get('run', '?'))}"
-    lines.append(_row("asked by", f"{who}, on behalf of {safe(payload.get('operator', '?'))}"))
+    lines.append(_row("asked by", _asker(payload)))
     quorum = payload.get("quorum", 0)
     lines.append(_row("needs", _people(quorum) + _signed(shown)))
     expires = payload.get("expires_ms")
     left = f", {span(expires - now_ms)} left" if isinstance(expires, int) else ""
     lines.append(_row("expires", moment(expires) + left))
     return lines
+
+
+def _asker(payload: Mapping[str, object]) -> str:
+    """An agent with its run and operator; or, when no agent asked, the human who did."""
+    operator = safe(payload.get("operator", "?"))
+    if payload.get("agent") == "" and payload.get("run") == "":
+        return operator
+    run = safe(payload.get("run", "?"))
+    return f"{safe(payload.get('agent', '?'))}, run {run}, on behalf of {operator}"
 
 
 def _undo(

@@ -68,6 +68,11 @@ def test_a_card_shows_all_that_is_signed() -> None:
         assert part in text
 
 
+def test_what_a_human_asked_for_names_no_agent() -> None:
+    asked = {**payload(), "agent": "", "run": "", "operator": "mila"}
+    assert "asked by  mila" in render.card(asked, CARD, NOW)
+
+
 def test_a_card_leaves_no_target_out_however_many_there_are() -> None:
     one = payload()["targets"][0]
     targets = [{**one, "resource": f"thing-{i}"} for i in range(500)]

@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 import click
 
@@ -41,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Every command: its module, and the line `signoff --help` shows."""
 
 EPILOG = (
+    "First: signoff init aws, signoff up, then signoff key new --agent NAME. "
     "Exit codes: 0 done or allowed, 1 failed, 2 denied, 3 held, 4 policy invalid or proof "
     "false, 5 ledger invalid, 6 findings."
 )
@@ -56,7 +58,9 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name, None when there is none."""
         if cmd_name not in COMMANDS:
-            return None
+            near = get_close_matches(cmd_name, COMMANDS, 1)
+            meant = f". Did you mean `{near[0]}`?" if near else ""
+            ctx.fail(f"no such command `{cmd_name}`{meant}")
         module = importlib.import_module(f"signoff.faces.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command

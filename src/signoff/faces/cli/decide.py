@@ -9,7 +9,7 @@ import time
 import click
 
 from signoff.faces import render
-from signoff.faces.cli.parts import control, settings
+from signoff.faces.cli.parts import control, settings, the_hold
 from signoff.faces.cli.shared import DONE, C, answer, json_option, paint
 from signoff.model.decision import Verdict
 from signoff.model.errors import SignOffInvalid
@@ -27,16 +27,17 @@ def signer_options(command: C) -> C:
 
 
 @click.command()
-@click.argument("ticket")
+@click.argument("ticket", default="")
 @signer_options
 @json_option
 def approve(ticket: str, human: str, key_file: str, as_json: bool) -> int:
-    """Sign a hold off, after reading what it would do."""
+    """Sign a hold off, after reading what it would do. TICKET may be left out when only one
+    hold is open."""
     return _sign(ticket, Verdict.APPROVE, human, key_file, as_json)
 
 
 @click.command()
-@click.argument("ticket")
+@click.argument("ticket", default="")
 @signer_options
 @json_option
 def reject(ticket: str, human: str, key_file: str, as_json: bool) -> int:
@@ -49,6 +50,7 @@ def _sign(ticket: str, verdict: Verdict, human: str, key_file: str, as_json: boo
 
     client = control()
     who = signer(settings(), human, key_file)
+    ticket = the_hold(client, ticket)
     shown = client.show(ticket)
     text = client.challenge(ticket, who.human.name, verdict)
     payload = checked_payload(text, shown, ticket, verdict)

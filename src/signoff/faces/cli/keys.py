@@ -11,6 +11,7 @@ from signoff.faces import render
 from signoff.faces.backend import Act
 from signoff.faces.cli.acts import carry_out
 from signoff.faces.cli.decide import signer_options
+from signoff.faces.cli.parts import settings
 from signoff.faces.cli.shared import DONE, answer, json_option, milliseconds, tell
 
 
@@ -21,7 +22,9 @@ def key() -> None:
 
 @key.command()
 @click.option("--agent", required=True, help="The agent's name.")
-@click.option("--operator", required=True, help="The human it acts on behalf of.")
+@click.option(
+    "--operator", default="", help="The human it acts on behalf of (default: the one who signs)."
+)
 @click.option(
     "--ttl", default="8h", show_default=True, help="How long it is good for: 90s 15m 8h 7d."
 )
@@ -32,6 +35,10 @@ def new(agent: str, operator: str, ttl: str, human: str, key_file: str, as_json:
 
     Signed by an enrolled human, the operator unless `--as` names another.
     """
+    if not operator:
+        from signoff.faces.cli.signing import signer
+
+        operator = signer(settings(), human, key_file).human.name
     arguments = {"agent": agent, "operator": operator, "ttl_ms": milliseconds(ttl)}
     issued = carry_out(Act.KEY, arguments, human or operator, key_file)
     names = variables(issued)

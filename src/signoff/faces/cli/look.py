@@ -7,7 +7,7 @@ import time
 import click
 
 from signoff.faces import render
-from signoff.faces.cli.parts import control
+from signoff.faces.cli.parts import control, the_hold
 from signoff.faces.cli.shared import DONE, FAILED, answer, json_option, paint
 from signoff.model.errors import DaemonUnreachable
 
@@ -45,11 +45,13 @@ def holds(as_json: bool) -> int:
 
 
 @click.command()
-@click.argument("ticket")
+@click.argument("ticket", default="")
 @json_option
 def show(ticket: str, as_json: bool) -> int:
-    """One hold in full, as its signers see it."""
-    hold = control().show(ticket)
+    """One hold in full, as its signers see it. TICKET may be left out when only one is open."""
+    client = control()
+    ticket = the_hold(client, ticket)
+    hold = client.show(ticket)
     shown = hold.get("card")
     card = dict(shown) if isinstance(shown, dict) else {}
     card["signoffs"] = hold.get("signoffs")

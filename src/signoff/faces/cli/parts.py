@@ -47,6 +47,22 @@ def control() -> ControlClient:
     return ControlClient(Path(named) if named else settings().control_socket)
 
 
+def the_hold(client: ControlClient, ticket: str) -> str:
+    """The ticket that was named, else that of the only open hold.
+
+    Raises `SignoffError` when nothing was named and none waits, or several do.
+    """
+    if ticket:
+        return ticket
+    open_now = [str(hold.get("ticket")) for hold in client.holds()]
+    if len(open_now) == 1:
+        return open_now[0]
+    if not open_now:
+        raise SignoffError("no hold waits for anybody", "", "signoff log")
+    named = ", ".join(f"`{t}`" for t in open_now[:10])
+    raise SignoffError(f"{len(open_now)} holds wait: {named}", "none was named", "name its ticket")
+
+
 def _absent(name: str) -> SignoffError:
     return SignoffError(
         f"`{name}` is not part of this installation",

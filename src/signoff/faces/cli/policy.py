@@ -103,5 +103,6 @@ def lower(
     state = render.safe(result.get("state", "?"))
     lines = [f"{'boundary':<9} {boundary} in {environment}: {state}  {ticket}".rstrip()]
     held = bool(ticket) and state in {"held", "open"}
-    answer(as_json, result, lines, f"another human: signoff approve {ticket}" if held else "")
+    following = f"two others: signoff approve {ticket}; then this command again"
+    answer(as_json, result, lines, following if held else "signoff status")
     return HELD if held else DONE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,13 +25,15 @@ from signoff.config import (
     render_config,
     write_config,
 )
-from signoff.faces.cli.shared import DONE, answer, json_option, tell
+from signoff.faces.cli.account import Account, look_up
+from signoff.faces.cli.shared import DONE, answer, fail, json_option, tell
 from signoff.faces.cli.verification import PUBLIC_NAME, public_key
-from signoff.model.errors import ConfigInvalid, SignoffError
+from signoff.model.errors import ConfigInvalid
 from signoff.model.human import EnrolledKey, Human
 
 ENVIRONMENTS = ("production", "staging", "development")
 MATCHERS = ("account", "region", "name", "tag")
+PORT, PORTS_TRIED = 4690, 100
 TEAM_LEAST = 3
 """Two who sign besides an operator."""
 
@@ -71,8 +74,19 @@ TEAM_LEAST = 3
 @click.option("--development", multiple=True, metavar="MATCH", help="What is development.")
 @click.option("--trust-tags", is_flag=True, help="Only people write tags, so tags may lower.")
 @click.option("--endpoint", default="", help="Another endpoint for all AWS services (a local AWS).")
-@click.option("--state-dir", type=click.Path(path_type=Path), default=None)
-@click.option("--port", type=click.IntRange(0, 65535), default=4690, show_default=True)
+@click.option(
+    "--state-dir",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Where ledger, vault and sockets live "
+    "(default: $XDG_STATE_HOME/signoff; else ~/.local/state/signoff, for root /var/lib/signoff).",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=None,
+    help="The port of the gate (default: 4690, or the next that is free).",
+)
 @click.option("--yes", is_flag=True, help="Ask nothing that has a default.")
 @json_option
 def init(
@@ -95,7 +109,7 @@ def init(
             "signoff status",
         )
     answers = _asked(dict(given), yes)
-    names = humans or _ask_humans(yes)
+    names = humans or _ask_humans(yes, team)
     _folder(path.parent)
     people = tuple(_human(text, path.parent / "keys") for text in names)
     config = _config(path, people, team, answers)
@@ -107,7 +121,7 @@ def init(
     (path.parent / PUBLIC_NAME).write_text(public_key(config) + "\n")
     write_config(config, path)
     load_config(path)
-    answer(as_json, summary(config), told(config), "signoff up")
+    answer(as_json, summary(config), told(config), "signoff up   (it stays in the foreground)")
     return DONE
 
 
@@ -160,29 +174,55 @@ def add(name: str, public: str, groups: tuple[str, ...], as_json: bool) -> int:
 
 
 def _asked(given: dict[str, object], yes: bool) -> dict[str, object]:
-    if yes:
-        return given
-    if not given["account"]:
+    with_profile = given["credentials"] == "profile"
+    if with_profile and not given["profile"] and not yes:
+        given["profile"] = _ask("AWS profile with the real credentials", "default")
+    known = _known(str(given["profile"])) if with_profile and given["profile"] else Account()
+    if known.endpoint and not given["endpoint"]:
+        given["endpoint"] = known.endpoint
+        tell(f"the profile points at {known.endpoint} instead of AWS")
+    given["account"] = given["account"] or known.account
+    if not yes and not given["account"]:
         given["account"] = _ask("AWS account (12 digits, empty: any)")
     if not given["regions"]:
-        given["regions"] = tuple(
-            _ask("regions agents may call (blanks between, empty: all)").split()
-        )
-    if not given["profile"] and given["credentials"] == "profile":
-        given["profile"] = _ask("AWS profile with the real credentials", "default")
-    for name in ENVIRONMENTS:
+        question = "regions agents may call (blanks between, empty: all)"
+        named = known.region if yes else _ask(question, known.region)
+        given["regions"] = tuple(named.split())
+    for name in () if yes else ENVIRONMENTS:
         if not given[name]:
             rest = "all that nothing else names" if name == "production" else "nothing"
             question = f"what is {name}? (account=.. region=.. name=.. tag=k=v; empty: {rest})"
-            given[name] = tuple(_ask(question).split())
+            given[name] = _ask_map(name, question)
     return given
 
 
-def _ask_humans(yes: bool) -> tuple[str, ...]:
+def _ask_map(name: str, question: str) -> tuple[str, ...]:
+    """The matches of one environment, asked again until each says something."""
+    texts = tuple(_ask(question).split())
+    try:
+        for text in texts:
+            _row(name, text, False)
+    except ConfigInvalid as error:
+        fail(error)
+        return _ask_map(name, question)
+    return texts
+
+
+def _known(profile: str) -> Account:
+    known = look_up(profile)
+    if known.trouble:
+        tell(f"the account of profile `{profile}` is not known: {known.trouble}")
+    elif known.account:
+        tell(f"profile `{profile}` is of account {known.account}")
+    return known
+
+
+def _ask_humans(yes: bool, team: bool | None) -> tuple[str, ...]:
     if yes:
-        raise SignoffError("nobody can sign", "no human was named", "add --human NAME")
-    names = tuple(_ask("who signs? (names, blanks between)").split())
-    return names or _ask_humans(True)
+        raise ConfigInvalid("nobody can sign", "no human was named", "add --human NAME")
+    few = "" if team is None else " three or more" if team else " one"
+    names = tuple(_ask(f"who signs?{few} (names, blanks between)").split())
+    return names or _ask_humans(True, team)
 
 
 def _ask(question: str, default: str = "") -> str:
@@ -201,9 +241,7 @@ def _config(
     profile = "team" if (len(people) >= TEAM_LEAST if team is None else team) else "solo"
     state = given["state_dir"]
     if not isinstance(state, Path):
-        state = (
-            Path("/var/lib/signoff") if os.geteuid() == 0 else Path.home() / ".local/state/signoff"
-        )
+        state = _state_dir()
     trusted = bool(given["trust_tags"])
     port = given["port"]
     defaults = Config(
@@ -214,7 +252,7 @@ def _config(
     )
     return replace(
         defaults,
-        gate=replace(defaults.gate, port=port if isinstance(port, int) else 4690),
+        gate=replace(defaults.gate, port=port if isinstance(port, int) else _free_port()),
         humans=tuple(people),
         rules=tuple(
             _row(name, text, trusted) for name in ENVIRONMENTS for text in _texts(given[name])
@@ -228,6 +266,28 @@ def _config(
         ),
         path=path,
     )
+
+
+def _state_dir() -> Path:
+    named = os.environ.get("XDG_STATE_HOME", "")
+    if named:
+        return Path(named) / "signoff"
+    return Path("/var/lib/signoff") if os.geteuid() == 0 else Path.home() / ".local/state/signoff"
+
+
+def _free_port() -> int:
+    """The first port from `PORT` on that nobody listens at, so that `up` can start."""
+    for port in range(PORT, PORT + PORTS_TRIED):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port != PORT:
+            tell(f"port {PORT} is taken; the gate gets {port}")
+        return port
+    return PORT
 
 
 def _row(environment: str, text: str, trusted: bool) -> MapRow:
@@ -305,6 +365,12 @@ def told(config: Config) -> Iterable[str]:
     )
     yield f"{'profile':<9} {config.profile}: {quorum}"
     yield f"{'humans':<9} {', '.join(h.name for h in config.humans)}"
+    aws = config.aws
+    held = f"profile `{aws.profile}`" if aws.credentials == "profile" else "the shell variables"
+    regions = ", ".join(aws.regions) or "every region"
+    yield f"{'aws':<9} {aws.account or 'any account'}, {regions}, by {held}"
+    if aws.endpoint:
+        yield f"{'':<9} NOT AWS: every call goes to {aws.endpoint}"
     for row in config.rules:
         match = ", ".join(f"{k}={v}" for k, v in row.as_rule().items() if k in MATCHERS)
         yield f"{'map':<9} {row.environment:<12} {match}"

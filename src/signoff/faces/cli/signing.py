@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from signoff.config import Config
+from signoff.faces.cli.shared import tell
 from signoff.model.errors import SignOffInvalid
 from signoff.model.human import EnrolledKey, Human, KeyKind
 
 NAMESPACE = "signoff"
+TRIES_MOST = 3
 SYSTEM_PATH = "/usr/bin:/bin:/usr/local/bin"
 
 
@@ -85,11 +87,22 @@ def ask_passphrase(prompt: str) -> str:
 
 
 def new_passphrase(whose: str) -> str:
-    """A passphrase typed twice, the same both times; raises `SignOffInvalid`."""
-    first = ask_passphrase(f"a new passphrase for `{whose}` (12 characters or more): ")
-    if first != ask_passphrase("the same again: "):
-        raise SignOffInvalid("the two passphrases differ", "", "run the command again")
-    return first
+    """A passphrase typed twice, the same both times; asked again when it does not do.
+
+    Raises `SignOffInvalid` without a terminal, or after the third time.
+    """
+    from signoff.approvals.keys import PASSPHRASE_LEAST
+
+    for _ in range(TRIES_MOST):
+        least = f"{PASSPHRASE_LEAST} characters or more"
+        first = ask_passphrase(f"a new passphrase for `{whose}` ({least}): ")
+        if len(first) < PASSPHRASE_LEAST:
+            tell(f"that is shorter than {least}")
+        elif first != ask_passphrase("the same again: "):
+            tell("the two differ")
+        else:
+            return first
+    raise SignOffInvalid("no passphrase was chosen", "three tries", "run the command again")
 
 
 def _human(config: Config, name: str) -> Human:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from signoff.config import Config, load_config
 from signoff.faces import cli
-from signoff.faces.cli import parts, run_command
+from signoff.faces.cli import parts, run_command, setup
 from signoff.faces.cli.explain import batch_answers
 from signoff.model.errors import ProofInvalid, Refused, SignoffError
 
@@ -52,7 +53,8 @@ def test_every_command_speaks_json(
 
 
 @pytest.mark.parametrize(
-    "given", [["nope"], ["status", "--nope"], ["show"], ["halt", "--agent", "a", "--run", "b"]]
+    "given",
+    [["nope"], ["status", "--nope"], ["key", "new"], ["halt", "--agent", "a", "--run", "b"]],
 )
 def test_a_wrong_command_line_fails_with_1_and_never_2_which_means_denied(
     given: list[str], capsys: pytest.CaptureFixture[str]
@@ -129,6 +131,50 @@ def test_holds_and_show_answer_on_stdout_with_the_next_step_last(
     assert told.err == ""
     assert run_command(["show", HOLD.ticket, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["card"]["action"] == "dynamodb:DeleteTable"
+
+
+def test_the_only_open_hold_needs_no_ticket_and_one_of_several_does(
+    office: Office, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run_command(["show"]) == 0
+    assert HOLD.ticket in capsys.readouterr().out
+    for waiting, said in (((), "no hold waits"), (({"ticket": "H-1"}, {"ticket": "H-2"}), "`H-2`")):
+
+        async def holds(waiting: Any = waiting) -> Any:
+            return waiting
+
+        monkeypatch.setattr(office, "holds", holds)
+        assert run_command(["approve", "--as", "bo"]) == 1
+        assert said in capsys.readouterr().err
+    assert office.signed == []
+
+
+def test_a_command_that_is_misspelt_is_guessed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["hold"]) == 1
+    assert "did you mean `holds`?" in capsys.readouterr().err.lower()
+
+
+def test_init_takes_the_next_port_when_its_own_is_taken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setattr(setup, "PORT", taken.getsockname()[1])
+        assert setup._free_port() > setup.PORT
+    assert "is taken; the gate gets" in capsys.readouterr().err
+
+
+def test_a_profile_that_is_not_there_is_named_with_those_that_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "aws").write_text("[profile ops]\nregion = eu-west-1\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws"))
+    monkeypatch.setenv("SIGNOFF_CONFIG", str(tmp_path / "etc" / "signoff.toml"))
+    assert run_command(["init", "aws", "--profile", "opz", "--yes", "--human", "ana"]) == 1
+    told = capsys.readouterr().err
+    assert "no AWS profile `opz`" in told
+    assert "`ops`" in told
 
 
 def test_a_hold_that_is_not_there_is_refused_in_the_daemons_words(

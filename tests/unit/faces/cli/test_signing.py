@@ -160,21 +160,35 @@ def test_init_asks_and_makes_the_key_of_a_human(
 ) -> None:
     path = tmp_path / "etc" / "signoff.toml"
     monkeypatch.setenv("SIGNOFF_CONFIG", str(path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    # Nobody answers there, so the account is asked for.
+    profile = "[profile ops]\nregion = eu-west-1\nendpoint_url = http://127.0.0.1:1\n"
+    (tmp_path / "aws").write_text(profile)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws"))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "none")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "none")
     code, screen = typed(
-        ["init", "aws", "--state-dir", str(tmp_path / "state")],
-        ("AWS account", "123456789012"),
-        ("regions", "eu-west-1"),
+        ["init", "aws"],
         ("AWS profile", "ops"),
+        ("AWS account", "123456789012"),
+        ("regions.*eu-west-1", ""),
+        ("what is production", "prod"),
         ("what is production", "tag=stage=prod"),
         ("what is staging", ""),
         ("what is development", "name=dev-*"),
         ("who signs", "ana"),
+        ("a new passphrase", "short"),
+        ("a new passphrase", PASSPHRASE),
+        ("the same again", PASSPHRASE + "!"),
         ("a new passphrase", PASSPHRASE),
         ("the same again", PASSPHRASE),
     )
     assert code == 0, screen
     config = load_config(path)
     assert config.aws.profile == "ops"
+    assert config.aws.regions == ("eu-west-1",)
+    assert config.aws.endpoint == "http://127.0.0.1:1"
+    assert config.state_dir == tmp_path / "state" / "signoff"
     assert config.place_rules() == (
         {"environment": "production", "tag": "stage=prod"},
         {"environment": "development", "name": "dev-*"},

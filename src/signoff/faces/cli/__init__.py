@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "log": ("log", "What happened, receipt by receipt."),
     "verify": ("log", "Check the ledger, also without a daemon."),
     "undo": ("undo", "Take back one action or a whole run."),
+    "settle": ("settle", "Say how an action in doubt ended, after looking."),
     "policy": ("policy", "Check policies; lower a boundary for a time."),
     "human": ("setup", "The people who may sign."),
     "demo": ("replay", "Replay an incident on local components."),

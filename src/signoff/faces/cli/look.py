@@ -29,7 +29,10 @@ def status(as_json: bool) -> int:
         answer(as_json, seen, render.status(seen, paint()), "signoff up")
         return FAILED
     waits = seen.get("holds")
-    answer(as_json, seen, render.status(seen, paint()), "signoff holds" if waits else "")
+    following = "signoff holds" if waits else ""
+    if seen.get("in_doubt"):
+        following = "look at the target, then: signoff settle ACTION succeeded|failed"
+    answer(as_json, seen, render.status(seen, paint()), following)
     return DONE
 
 

@@ -215,3 +215,17 @@ def test_production_is_observed_only_when_two_humans_signed_it(home: Config) -> 
         name, key, signature = text.split(" ")
         assert (name, key) == (human.name, human.keys[0].fingerprint)
         Verifiers().verify(human.keys[0], message, base64.b64decode(signature))
+
+
+def test_an_action_in_doubt_is_settled_by_a_signature(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def settle(proof: object, **given: object) -> dict[str, object]:
+        office.acts.append(("settle", given))
+        return {"state": "settled"}
+
+    monkeypatch.setattr(office, "settle", settle)
+    signs = ("passphrase of `bo`", PASSPHRASE)
+    code, screen = typed(["settle", "A-1", "failed", "--as", "bo"], signs)
+    assert code == 0, screen
+    assert office.acts == [("settle", {"action": "A-1", "state": "failed"})]

@@ -9,7 +9,7 @@ deep a request nests, and hostile input cannot make the table grow.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,6 +150,23 @@ def is_sensitive(shape: Any) -> bool:
     return bool(shape.metadata.get("sensitive"))
 
 
+_TOKENS = frozenset({"clienttoken", "clientrequesttoken", "idempotencytoken"})
+_NO_TOKENS = frozenset({"codepipeline"})
+"""There a `clientToken` is half of a job worker's identity."""
+
+
+def _tokens(service: str, members: Mapping[str, Any]) -> frozenset[str]:
+    """Idempotency tokens by their names: not every model marks them (CloudFormation's none,
+    sixteen operations of EC2)."""
+    if service in _NO_TOKENS:
+        return frozenset()
+    return frozenset(
+        name
+        for name, shape in members.items()
+        if name.lower() in _TOKENS and shape.type_name == "string"
+    )
+
+
 def _facts(service: str, name: str, model: Any) -> Operation:
     shape = model.input_shape
     members = shape.members if shape is not None else {}
@@ -160,7 +177,7 @@ def _facts(service: str, name: str, model: Any) -> Operation:
         model=model,
         input=shape,
         output=model.output_shape,
-        generated=frozenset(model.idempotent_members),
+        generated=frozenset(model.idempotent_members) | _tokens(service, members),
         sensitive=frozenset(k for k, v in members.items() if is_sensitive(v)),
         body=body,
         raw=bool(body) and members[body].type_name == "blob",

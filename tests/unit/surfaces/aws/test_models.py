@@ -13,7 +13,7 @@ MODELS = Models()
 
 
 def test_an_operation_knows_its_generated_members() -> None:
-    assert MODELS.operation("cloudformation", "DeleteStack").generated == frozenset()
+    assert MODELS.operation("dynamodb", "DeleteTable").generated == frozenset()
     generated = MODELS.operation("dynamodb", "TransactWriteItems").generated
     assert generated == {"ClientRequestToken"}
 
@@ -67,3 +67,22 @@ def test_several_threads_get_the_same_model() -> None:
         thread.join()
     assert len(found) == 4
     assert len(set(found)) == 1
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "token"),
+    [
+        ("dynamodb", "TransactWriteItems", "ClientRequestToken"),
+        ("cloudformation", "CreateChangeSet", "ClientToken"),
+        ("cloudformation", "ExecuteChangeSet", "ClientRequestToken"),
+        ("ec2", "CreateFlowLogs", "ClientToken"),
+    ],
+)
+def test_a_token_made_anew_for_each_attempt_is_known_also_where_no_model_marks_it(
+    service: str, operation: str, token: str
+) -> None:
+    assert MODELS.operation(service, operation).generated == {token}
+
+
+def test_half_of_an_identity_is_no_token() -> None:
+    assert not MODELS.operation("codepipeline", "GetThirdPartyJobDetails").generated

@@ -208,6 +208,21 @@ def part(case: Case) -> Reading:
     return c.single(effect(Verb.CREATE, upload, known, residue=residue, because=why))
 
 
+def capture_upload(case: Case) -> None:
+    """Which uploads to this key there are: after this one is completed, the same again."""
+    case.ask(
+        "s3:ListMultipartUploads",
+        paginate=True,
+        Bucket=case.text("Bucket"),
+        Prefix=case.text("Key"),
+    )
+
+
+def capture_part(case: Case) -> None:
+    """What is under the key: a part alone changes nothing of it."""
+    head(case, Object(case.text("Bucket"), case.text("Key")))
+
+
 def restore_upload(undoing: Undoing) -> Restoration:
     """Abort the upload that was begun."""
     case = undoing.case()
@@ -500,9 +515,9 @@ OPERATIONS: dict[str, tuple[c.Read, c.Capture, c.Restore]] = {
         f"s3:{o}": (write, capture_write, restore_write)
         for o in ("PutObject", "CopyObject", "CompleteMultipartUpload")
     },
-    "s3:CreateMultipartUpload": (part, c.capture_nothing, restore_upload),
-    "s3:UploadPart": (part, c.capture_nothing, c.nothing_to_restore),
-    "s3:UploadPartCopy": (part, c.capture_nothing, c.nothing_to_restore),
+    "s3:CreateMultipartUpload": (part, capture_upload, restore_upload),
+    "s3:UploadPart": (part, capture_part, c.nothing_to_restore),
+    "s3:UploadPartCopy": (part, capture_part, c.nothing_to_restore),
     "s3:DeleteObject": (delete, capture_delete, restore_delete),
     "s3:DeleteObjects": (delete, capture_delete, restore_delete),
     "s3:DeleteBucket": (delete_bucket, capture_bucket, restore_bucket),

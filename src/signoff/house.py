@@ -110,6 +110,7 @@ class House:
             self.client,
             protocol=reading.protocol,
             body=reading.body,
+            verbatim=wire,
             mint=mint,
             poll_seconds=POLL_SECONDS,
         )

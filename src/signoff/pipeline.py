@@ -108,7 +108,7 @@ class Pipeline:
         """A read leaves one receipt, durable before its answer is released."""
         known = seen.understanding
         try:
-            outcome = await self._execute(seen, executor)
+            outcome = await self._execute(seen, executor.reading())
         except ExecutionFailed as error:  # Nothing was changed, so nothing is in doubt.
             outcome = Outcome(False, str(error))
         await chain.note(Mark.READ, understanding=known, decision=decision, error=outcome.error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
 from typing import Any, TypeAlias
 
 from signoff.gates.aws_client import AwsClient, Unsent, UpstreamReply
@@ -34,9 +35,9 @@ class AwsExecutor:
     """The Executor port for one request.
 
     `protocol` and `body` are those of the request as it was read (its plain body, when the
-    action refers to one). `reads` says of an action whether it is only a read, for
-    certain; such a step may be forwarded as received (`verbatim`) and its failures are
-    passed on as they come. Without it every step counts as a change.
+    action refers to one). `verbatim` is the request as it was received: once the story
+    has understood it as a read, for certain (`reading`), it is forwarded like that, and
+    its failures are passed on as they come. Until then every step counts as a change.
     """
 
     def __init__(
@@ -46,14 +47,13 @@ class AwsExecutor:
         protocol: str = "",
         body: bytes | None = None,
         verbatim: WireRequest | None = None,
-        reads: Callable[[Action], bool] | None = None,
         mint: Mint | None = None,
         progress: Progress | None = None,
         settle_seconds: float = SETTLE_SECONDS,
         poll_seconds: float = POLL_SECONDS,
     ) -> None:
         self._client, self._protocol, self._body = client, protocol, body
-        self._verbatim, self._reads = verbatim, reads or (lambda _: False)
+        self._verbatim, self._only_reads = verbatim, False
         self._mint, self._progress = mint, progress
         self._settle_seconds, self._poll_seconds = settle_seconds, poll_seconds
 
@@ -76,6 +76,12 @@ class AwsExecutor:
             if failure:
                 return Outcome(False, failure, outcome.response, reply)
         return outcome
+
+    def reading(self) -> AwsExecutor:
+        """The same for an action that was understood, for certain, as only reading."""
+        twin = copy(self)
+        twin._only_reads = True
+        return twin
 
     async def wait(self, name: str, action: Action) -> str:
         """Wait for a state by its name (`stack settled`); "" when reached, else what failed.
@@ -107,8 +113,10 @@ class AwsExecutor:
             await asyncio.sleep(self._poll_seconds)
 
     async def _sent(self, action: Action, original: bool, protocol: str) -> UpstreamReply:
-        if original and self._verbatim is not None and self._reads(action):
-            service = action.name.partition(":")[0]
+        service, _, operation = action.name.partition(":")
+        as_received = original and self._only_reads and self._verbatim is not None
+        if as_received and not self._client.models.operation(service, operation).host_prefix:
+            assert self._verbatim is not None
             try:
                 return await self._client.forward(
                     self._verbatim, service=service, region=action.scope.get("region", "")
@@ -132,6 +140,8 @@ class AwsExecutor:
     def _read(self, action: Action, reply: UpstreamReply, protocol: str) -> Outcome:
         models = self._client.models
         service, _, operation = action.name.partition(":")
+        if self._only_reads and reply.status == 200:
+            return Outcome(True, reply=reply)  # Nobody rests anything on what a read said.
         read = parse_reply(
             models,
             service,
@@ -145,7 +155,7 @@ class AwsExecutor:
             shape = models.operation(service, operation).output
             return Outcome(True, response=without_secrets(shape, read.data), reply=reply)
         code = read.error_code
-        if reply.status in _UNCERTAIN and code not in _NOT_DONE and not self._reads(action):
+        if reply.status in _UNCERTAIN and code not in _NOT_DONE and not self._only_reads:
             raise ExecutionFailed(
                 f"the target answered {reply.status} to `{action.name}`",
                 "nobody knows whether it was carried out",

@@ -262,6 +262,11 @@ class Executor(Protocol):
         `ExecutionFailed` when nobody knows whether it happened (cut off, timed out)."""
         ...
 
+    def reading(self) -> Executor:
+        """The same for an action that was understood, for certain, as only reading: its
+        steps may go to the target as they were received."""
+        ...
+
 
 class Notifier(Protocol):
     """Tells people that something waits for them. Never blocks, never raises."""

@@ -277,7 +277,7 @@ async def test_a_change_answered_500_is_in_doubt_and_a_read_is_not() -> None:
     async with stub_aws(reply(500, b"{}", JSON)) as stub, client_of(stub) as client:
         with pytest.raises(ExecutionFailed):
             await AwsExecutor(client).execute(DELETE, original=True, until="")
-        reading = AwsExecutor(client, reads=lambda _: True)
+        reading = AwsExecutor(client).reading()
         outcome = await reading.execute(DELETE, original=True, until="")
     assert not outcome.succeeded
     assert outcome.reply is not None

@@ -37,6 +37,7 @@ from signoff.steps.keeping import Keeper
 from signoff.steps.waiting import WaitingRoom
 from signoff.store.clock import wall_ms
 from signoff.store.sqlite import SqliteStore, open_store
+from signoff.surfaces.aws import preload
 from signoff.surfaces.aws.identify import Index
 from signoff.surfaces.aws.models import Models
 from signoff.surfaces.base import Places
@@ -161,6 +162,7 @@ def _aws_index(config: Config) -> tuple[Models, Index]:
     """The models and the index of every operation, built once and kept beside the state."""
     models = Models()
     models.preload(PRELOADED)
+    preload()
     path = config.state_dir / "cache" / "aws-operations.json"
     try:
         return models, Index.load(path)

@@ -204,7 +204,7 @@ def look(gate: Gate, name: str) -> dict[str, Any]:
         "database": _ask(gate, "rds", "describe_db_instances", DBInstanceIdentifier=name),
         "stack": _stack(gate, name),
     }
-    found: dict[str, Any] = _plain({k: v for k, v in seen.items() if v})
+    found: dict[str, Any] = plain({k: v for k, v in seen.items() if v})
     return found
 
 
@@ -212,14 +212,16 @@ def _ask(gate: Gate, service: str, method: str, **given: Any) -> Any:
     try:
         return getattr(gate.owner(service), method)(**given)
     except ClientError as error:
-        assert error.response["ResponseMetadata"]["HTTPStatusCode"] in (400, 404), error
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (400, 404):
+            raise
         return {}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """An answer without dates and what AWS counts itself."""
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items() if not k.endswith(_VOLATILE)}
-    return [_plain(v) for v in value] if isinstance(value, list) else value
+        return {k: plain(v) for k, v in value.items() if not k.endswith(_VOLATILE)}
+    return [plain(v) for v in value] if isinstance(value, list) else value
 
 
 def _table(gate: Gate, name: str) -> dict[str, Any]:
@@ -227,12 +229,13 @@ def _table(gate: Gate, name: str) -> dict[str, Any]:
     if not found:
         return {}
     items = gate.owner("dynamodb").scan(TableName=name)["Items"]
+    arn = found["Table"]["TableArn"]
     return {
         "table": found["Table"],
         "items": sorted(items, key=lambda i: i["pk"]["S"]),
-        "tags": _ask(gate, "dynamodb", "list_tags_of_resource", ResourceArn=found["Table"]["TableArn"]),
+        "tags": _ask(gate, "dynamodb", "list_tags_of_resource", ResourceArn=arn),
         "ttl": _ask(gate, "dynamodb", "describe_time_to_live", TableName=name),
-    }  # fmt: skip
+    }
 
 
 def _bucket(gate: Gate, name: str) -> dict[str, Any]:

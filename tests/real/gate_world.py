@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
@@ -19,7 +22,9 @@ from botocore.exceptions import ClientError
 from real.recorder import Recorder
 from signoff.demo.guard import Guard
 from signoff.faces.cli.keys import variables
+from signoff.gates.sigv4 import Credentials, sign
 from signoff.model.decision import Verdict
+from signoff.surfaces.aws.wire import WireRequest
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
@@ -93,6 +98,15 @@ class Gate:
         return [s.operation for s in self.upstream.seen[since[0] :]]
 
 
+@dataclass(frozen=True)
+class Answered:
+    """What the gate answered: status, headers, body."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
 @dataclass
 class Agent:
     """Somebody with a run key and nothing else."""
@@ -119,6 +133,51 @@ class Agent:
                 aws_session_token=self.issued["token"] or None,
             )
         return self._clients[name]
+
+    def get(self, path: str) -> Answered:
+        """A GET of the gate's own, signed with the run key."""
+        return self.send("GET", path)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        service: str = "execute-api",
+        headers: Mapping[str, str] | None = None,
+    ) -> Answered:
+        """One request of exactly these bytes, signed with the run key."""
+        where = urlsplit(self.issued["endpoint"])
+        signed = self.sign(method, path, body, service, headers or {})
+        connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=60)
+        try:
+            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+            for name, value in signed:
+                connection.putheader(name, value)
+            connection.endheaders(body or None)
+            response = connection.getresponse()
+            found = {k.lower(): v for k, v in response.getheaders()}
+            return Answered(response.status, found, response.read())
+        finally:
+            connection.close()
+
+    def sign(
+        self, method: str, path: str, body: bytes, service: str, headers: Mapping[str, str]
+    ) -> tuple[tuple[str, str], ...]:
+        """The headers of a request signed with the run key, as a raw socket sends them."""
+        host = urlsplit(self.issued["endpoint"]).netloc
+        given = {"host": host, "content-length": str(len(body)), **headers}
+        wire = WireRequest(
+            method, path.partition("?")[0], path.partition("?")[2], tuple(given.items()), body
+        )
+        return sign(
+            wire,
+            Credentials(self.issued["key_id"], self.issued["secret"], self.issued["token"]),
+            region=REGION,
+            service=service,
+            host=host,
+            now_ms=time.time_ns() // 1_000_000,
+        )
 
     def cli(self, *words: str, folder: Path) -> subprocess.CompletedProcess[str]:
         """The AWS CLI as it is, with the shell variables `signoff key new` prints."""

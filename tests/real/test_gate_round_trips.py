@@ -55,13 +55,21 @@ class Trip:
         return f"{self.method}-{self.setup.__name__}-{self.place}"
 
 
-def trip(service: str, method: str, setup: Any, named: str = "", place: str = "shop", **given: Any) -> Trip:  # fmt: skip
+def trip(
+    service: str, method: str, setup: Any, named: str = "", place: str = "shop", **given: Any
+) -> Trip:
     return Trip(service, method, setup, given, named, place)
 
 
 TRIPS = (
     trip("dynamodb", "put_item", made.table, Item={"pk": {"S": "new"}, "n": {"N": "1"}}),
-    trip("dynamodb", "put_item", made.table, Item={"pk": {"S": "k1"}, "other": {"S": "x"}}, place="dev"),
+    trip(
+        "dynamodb",
+        "put_item",
+        made.table,
+        Item={"pk": {"S": "k1"}, "other": {"S": "x"}},
+        place="dev",
+    ),
     trip(
         "dynamodb",
         "update_item",
@@ -81,7 +89,12 @@ TRIPS = (
     trip("s3", "delete_objects", made.filled, Delete=BOTH),
     trip("s3", "delete_objects", made.versioned, Delete=BOTH, place="dev"),
     trip("s3", "delete_bucket", made.bucket),
-    trip("s3", "put_bucket_versioning", made.versioned, VersioningConfiguration={"Status": "Suspended"}),
+    trip(
+        "s3",
+        "put_bucket_versioning",
+        made.versioned,
+        VersioningConfiguration={"Status": "Suspended"},
+    ),
     trip("s3", "put_bucket_lifecycle_configuration", made.filled, LifecycleConfiguration=EXPIRING),
     trip("s3", "put_object_tagging", made.filled, Key="two", Tagging=TAGS, place="dev"),
     trip("iam", "create_role", made.nothing, "RoleName", AssumeRolePolicyDocument=OPEN_TRUST),
@@ -89,15 +102,31 @@ TRIPS = (
     trip("iam", "update_assume_role_policy", made.role, PolicyDocument=OPEN_TRUST),
     trip("iam", "put_role_policy", made.role, PolicyName="own", PolicyDocument=MORE_RIGHTS),
     trip("iam", "detach_role_policy", made.attached),
-    trip("sqs", "set_queue_attributes", made.queue, Attributes={"VisibilityTimeout": "5", "DelaySeconds": "9"}),
+    trip(
+        "sqs",
+        "set_queue_attributes",
+        made.queue,
+        Attributes={"VisibilityTimeout": "5", "DelaySeconds": "9"},
+    ),
     trip("sqs", "create_queue", made.nothing, "QueueName", place="dev"),
     trip("sqs", "delete_queue", made.queue),
-    trip("rds", "modify_db_instance", made.database, DBInstanceClass="db.m5.large", ApplyImmediately=True),
+    trip(
+        "rds",
+        "modify_db_instance",
+        made.database,
+        DBInstanceClass="db.m5.large",
+        ApplyImmediately=True,
+    ),
     trip("rds", "delete_db_instance", made.database, SkipFinalSnapshot=True, place="dev"),
-    trip("cloudformation", "update_termination_protection", made.stack, EnableTerminationProtection=True),
+    trip(
+        "cloudformation",
+        "update_termination_protection",
+        made.stack,
+        EnableTerminationProtection=True,
+    ),
     trip("cloudformation", "execute_change_set", made.change_set),
     trip("cloudformation", "delete_stack", made.stack, place="dev-signed"),
-)  # fmt: skip
+)
 
 
 def act(gate: Gate, agent: Agent, one: Trip, name: str) -> Callable[[], Any]:
@@ -205,7 +234,13 @@ CONFLICTS: tuple[tuple[Trip, Writer], ...] = (
         ),
     ),
     (
-        trip("rds", "modify_db_instance", made.database, DBInstanceClass="db.m5.large", ApplyImmediately=True),
+        trip(
+            "rds",
+            "modify_db_instance",
+            made.database,
+            DBInstanceClass="db.m5.large",
+            ApplyImmediately=True,
+        ),
         lambda gate, name: gate.owner("rds").modify_db_instance(
             DBInstanceIdentifier=name, DBInstanceClass="db.m5.xlarge", ApplyImmediately=True
         ),
@@ -218,7 +253,7 @@ CONFLICTS: tuple[tuple[Trip, Writer], ...] = (
             Capabilities=["CAPABILITY_NAMED_IAM"],
         ),
     ),
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize(("one", "writer"), CONFLICTS, ids=lambda v: getattr(v, "id", ""))

@@ -240,6 +240,6 @@ class House:
             child,
             account=self.client.account,
             request_id=secrets.token_hex(8),
-            role_arn=str(asked.get("role_arn", "")),
-            session=str(asked.get("session", "")),
+            role_arn=str(asked.get("RoleArn", "")),
+            session=str(asked.get("RoleSessionName") or asked.get("Name", "")),
         )

@@ -336,3 +336,7 @@ class DrawerSurface:
     def fingerprint(self, question: Question, answer: Answer) -> str:
         """All of it."""
         return digest(answer.as_data())
+
+    def sound(self, question: Question, answer: Answer) -> bool:
+        """Whether somebody looked into the drawer."""
+        return not answer.unanswered

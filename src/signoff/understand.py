@@ -159,6 +159,11 @@ class Reader:
             residue.extend(back.residue)
         return Restoration(tuple(steps), tuple(residue))
 
+    def sound(self, question: Question, answer: Answer) -> bool:
+        """Whether an undo can rest on this answer."""
+        surface = self._surfaces.get(question.surface)
+        return surface is not None and surface.sound(question, answer)
+
     def changed(
         self, questions: tuple[Question, ...], one: Answers, other: Answers
     ) -> tuple[Question, ...]:

@@ -242,6 +242,7 @@ def _adopt(change_set: Any, stack: Any) -> None:
     if change_set.parameters:
         mapping.input_parameters = change_set.parameters
     mapping.load()
-    stack.template = change_set.template
+    stack.template, stack.template_dict = change_set.template, template
+    stack.description = template.get("Description")
     stack.status, change_set.execution_status = "IMPORT_COMPLETE", "EXECUTE_COMPLETE"
     stack._add_stack_event("IMPORT_COMPLETE")

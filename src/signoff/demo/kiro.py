@@ -18,6 +18,7 @@ from rich.console import Console
 
 from signoff.demo.arms import Guarded, Observed, TwoPerson
 from signoff.demo.ending import Check, Ending
+from signoff.demo.misconfigured import Misconfigured
 from signoff.demo.stage import Progress, Stage, silent, stage, terminal
 from signoff.demo.table import as_json, show
 from signoff.demo.world import GONE
@@ -79,7 +80,7 @@ class Unguarded:
 def arms(folder: Path) -> tuple[Arm, ...]:
     """Every arm, in the order of the story. `folder` keeps what the guards share."""
     index = folder / "aws-operations.json"
-    return (Unguarded(), Guarded(index), TwoPerson(index), Observed(index))
+    return (Unguarded(), Guarded(index), TwoPerson(index), Observed(index), Misconfigured(index))
 
 
 def play(chosen: Sequence[Arm], seed: int, progress: Progress = silent) -> tuple[Ending, ...]:

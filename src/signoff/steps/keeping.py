@@ -43,8 +43,9 @@ class Keeper:
             return None
         for question in questions:
             answer = answers.get(question.key, Answer(unanswered="never asked"))
-            if answer.unanswered or answer.truncated:
-                why = answer.unanswered or f"more than {question.most:,} entries"
+            if not self._reader.sound(question, answer):
+                many = f"more than {question.most:,} entries" if answer.truncated else ""
+                why = answer.unanswered or answer.error or many
                 raise CaptureFailed(
                     f"cannot save the undo of `{seen.understanding.action.name}`",
                     f"`{question.name}` was not answered: {why}",

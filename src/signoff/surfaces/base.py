@@ -143,3 +143,8 @@ class Surface(Protocol):
         """The same for two answers that differ only in what no undo is about (request
         ids, item counts, modification times). Equality is how conflicts are noticed."""
         ...
+
+    def sound(self, question: Question, answer: Answer) -> bool:
+        """Whether an undo can rest on this answer to a capture question: the thing was read
+        whole, or is certainly not there."""
+        ...

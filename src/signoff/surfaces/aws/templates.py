@@ -230,3 +230,20 @@ def _reaches(value: Value) -> Iterator[str]:
 def _variables(text: str) -> Iterator[str]:
     for part in text.split("${")[1:]:
         yield part.partition("}")[0].strip()
+
+
+def has_macro(template: Data) -> bool:
+    """Whether a macro writes part of the template when it is processed: a `Transform` at the
+    top or an `Fn::Transform` anywhere. What the template then says, nobody knows before."""
+    waiting: list[object] = [template]
+    if template.get("Transform"):
+        return True
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Mapping):
+            if "Fn::Transform" in value:
+                return True
+            waiting.extend(value.values())
+        elif isinstance(value, tuple | list):
+            waiting.extend(value)
+    return False

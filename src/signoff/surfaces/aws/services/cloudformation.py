@@ -19,6 +19,7 @@ from signoff.surfaces.aws.services.stacks import Stack, facts_of
 from signoff.surfaces.aws.templates import (
     Changed,
     compare,
+    has_macro,
     kept,
     only,
     read_template,
@@ -85,7 +86,7 @@ def retaining(case: Case, stack: Stack) -> tuple[Step, ...]:
         return ()
     policies = stacks.retained(stack)
     listed = {c.text(r.get("LogicalResourceId")) for r in stack.resources}
-    if not listed <= set(resources(stack.template)) or stack.template.get("Transform"):
+    if not listed <= set(resources(stack.template)) or has_macro(stack.template):
         return ()
     mark = f"retained for {digest([stack.described.get('StackId'), case.action.digest])[:12]}"
     changed = with_policies(stack.template, policies, mark)
@@ -138,17 +139,15 @@ def restore_deleted(undoing: Undoing) -> Restoration:
         steps += _import(case, stack, importable, settings)
     body = body_of(stack)
     last = "cloudformation:UpdateStack" if importable else "cloudformation:CreateStack"
-    steps.append(
-        case.step(last, settings, until=c.STACK_SETTLED, StackName=name, TemplateBody=body)
-    )
+    whole = case.step(last, settings, until=c.STACK_SETTLED, StackName=name, TemplateBody=body)
+    steps.append(_foreseeing(case, stack, whole, Verb.CREATE, "makes again what was deleted"))
     if stack.described.get("EnableTerminationProtection") is True:
-        steps.append(
-            case.step(
-                "cloudformation:UpdateTerminationProtection",
-                StackName=name,
-                EnableTerminationProtection=True,
-            )
+        protect = case.step(
+            "cloudformation:UpdateTerminationProtection",
+            StackName=name,
+            EnableTerminationProtection=True,
         )
+        steps.append(_foreseeing(case, stack, protect, Verb.UPDATE, "protects the stack again"))
     return Restoration(tuple(steps), (STACK_RESIDUE, *_residue(stack, policies)))
 
 
@@ -175,7 +174,17 @@ def _import(
         StackName=stack.name,
         ChangeSetName=name,
     )
-    return [create, execute]
+    return [
+        _foreseeing(case, stack, create, Verb.CREATE, "plans the import"),
+        _foreseeing(case, stack, execute, Verb.CREATE, "adopts what was kept"),
+    ]
+
+
+def _foreseeing(case: Case, stack: Stack, step: Step, verb: Verb, why: str) -> Step:
+    """A step of the way back with what it will do to the stack: by itself it could not be
+    understood, because the stack it works on is only there once the earlier steps ran."""
+    here = stacks.stack_resource(case, stack.name, stack.described)
+    return replace(step, foreseen=(effect(verb, here, Reversibility.BOUNDED, because=why),))
 
 
 def _identifier(resource: Data) -> str:
@@ -263,7 +272,7 @@ def update_stack(case: Case) -> Reading:
         missing = "the new template" if new is None else "the running template"
         unknown = f"what the update changes: {missing} is not known"
         return Reading((effect(Verb.UNKNOWN, here, because=unknown),), (unknown,), (), SAFER)
-    if new.get("Transform") or stack.template.get("Transform"):
+    if has_macro(new) or has_macro(stack.template):
         unknown = "what the update changes: a macro writes the template"
         return Reading((effect(Verb.UNKNOWN, here, because=unknown),), (unknown,), (), SAFER)
     found = [effect(Verb.UPDATE, here, Reversibility.BOUNDED, because="updates the stack")]
@@ -326,16 +335,25 @@ def _replaced(case: Case, here: Resource, type_: str, physical: str, why: str) -
 
 
 def create_change_set(case: Case) -> Reading:
-    """A plan that changes nothing until it is executed. For a new stack it also makes an
-    empty stack to hold it."""
+    """A plan for a running stack changes nothing until it is executed, so making one is
+    looking. For a new stack it also makes an empty stack to hold it, and a macro runs code
+    as soon as the plan is made."""
     given = case.text("StackName")
-    described, _ = stacks.describe(case, given)
-    here = stacks.stack_resource(case, given, described)
+    stack = stacks.read_stack(case, given)
+    here = stacks.stack_resource(case, given, stack.described)
     name = case.text("ChangeSetName")
     uid = f"{here.uid}/change-set/{name}"
     plan = Resource(uid, "cloudformation:change-set", here.environment, Kind.CONFIG)
-    why = "a plan: nothing changes until it is executed"
-    return c.single(effect(Verb.CREATE, plan, Reversibility.EXACT, because=why))
+    new = _new_template(case, stack)
+    running = bool(stack.described) and case.text("ChangeSetType") in ("", "UPDATE")
+    if running and new is not None and not has_macro(new):
+        why = "a plan for a running stack: nothing changes until it is executed"
+        return c.single(effect(Verb.READ, plan, Reversibility.EXACT, because=why))
+    found = [effect(Verb.CREATE, plan, Reversibility.EXACT, because="a plan, and what holds it")]
+    if new is None or has_macro(new):
+        why = "a macro in the template would run when the plan is made"
+        found.append(effect(Verb.EXECUTE, here, because=why))
+    return Reading(tuple(found))
 
 
 def capture_change_set(case: Case) -> None:
@@ -497,7 +515,7 @@ def create_stack(case: Case) -> Reading:
     template = read_template(case.get("TemplateBody"))
     why = "a stack of this name was deleted before: it is recreated" if gone else "a new stack"
     found = [effect(Verb.CREATE, here, Reversibility.BOUNDED, because=why)]
-    if template is None or template.get("Transform"):
+    if template is None or has_macro(template):
         unknown = ("what the template creates",)
         return Reading(tuple(found), unknown)
     for logical, resource in resources(template).items():

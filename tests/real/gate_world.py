@@ -51,6 +51,15 @@ class Gate:
         """A new agent with a run key of its own."""
         return Agent(self, self.guard.key(fresh("agent")))
 
+    def holding(self, agent: Agent, found: Mapping[str, Any]) -> Agent:
+        """Somebody with what an agent was given as temporary credentials."""
+        given = {
+            "key_id": found["AccessKeyId"],
+            "secret": found["SecretAccessKey"],
+            "token": found["SessionToken"],
+        }
+        return Agent(self, {**agent.issued, **given})
+
     def owner(self, service: str) -> Any:
         """A client straight to the local AWS, as its owners have it."""
         if service not in self._owners:
@@ -147,12 +156,22 @@ class Agent:
         headers: Mapping[str, str] | None = None,
     ) -> Answered:
         """One request of exactly these bytes, signed with the run key."""
-        where = urlsplit(self.issued["endpoint"])
         signed = self.sign(method, path, body, service, headers or {})
+        return self.raw(method, path, body, signed)
+
+    def raw(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> Answered:
+        """One request of exactly these bytes and headers."""
+        where = urlsplit(self.issued["endpoint"])
         connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=60)
         try:
             connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
-            for name, value in signed:
+            for name, value in headers or (("host", where.netloc),):
                 connection.putheader(name, value)
             connection.endheaders(body or None)
             response = connection.getresponse()

@@ -17,6 +17,7 @@ from signoff.model.effect import Bound, Effect, Kind, Resource, Reversibility, U
 from signoff.model.ports import Facts
 from signoff.policy.bundle import compile_bundle
 from signoff.policy.engine import CedarJudge
+from signoff.policy.filler import filler_rules
 from signoff.policy.request import signers_context
 from signoff.policy.statements import Source
 
@@ -31,6 +32,18 @@ SCOPED = Source(
     'resource in Environment::"production") when { context.bound * 2 > 0 };',
 )
 BROAD = Source("owner.cedar", '@id("broad") @why("x") permit(principal, action, resource);')
+LOOKING = Source(
+    "looking.cedar",
+    '@id("l1") @why("x") permit(principal, action, resource) when { context.hourUtc < 12 };'
+    '@id("l2") @why("x") forbid(principal, action, resource) '
+    'when { context.target.uid like "arn:*" && context.callsLastMinute >= 600 };'
+    '@id("l3") @why("x") forbid(principal, action, resource) '
+    'when { context.target.uid like "*boundary*" || context.name == "dynamodb:Put" };'
+    '@id("l4") @why("x") forbid(principal, action, resource) '
+    "when { context.changesLastMinute + context.repeats > 79 };"
+    '@id("l5") @why("x") forbid(principal, action, resource) '
+    'when { context.target has region && context.target.region == "eu-west-1" };',
+)
 AGENT = Principal("deployer", "R-1", "olga")
 GRAVE = {Verb.DISARM, Verb.PERMIT, Verb.EXECUTE, Verb.DISCLOSE, Verb.UNKNOWN}
 NAMES = frozenset(HUMANS)
@@ -239,7 +252,7 @@ def test_a_slice_of_the_policies_decides_as_all_of_them_do(
                 "resource": {"type": "Environment", "id": ask.environment},
                 "context": ask.with_signers(signers_context(case.signed, {}, False)),
             }
-            part = bundle.slice(case.kind, ask.verb, ask.environment)
+            part = bundle.slice(case.kind, ask.verb, ask.environment).policies
             one = cedarpy.is_authorized(request, part, case.entities, bundle.schema)
             all_of_them = cedarpy.is_authorized(request, whole, case.entities, bundle.schema)
             assert one.decision is all_of_them.decision
@@ -256,3 +269,15 @@ def test_hostile_names_never_raise_and_never_widen(agent: str, name: str, uid: s
         Principal(agent or "a", "R", "olga"), understanding, Facts(eligible=NAMES)
     )
     assert decision.ruling is not Ruling.ALLOW
+
+
+@settings(max_examples=150)
+@given(understandings, facts, st.sampled_from([BROAD, LOOKING, SCOPED, filler_rules(9)]))
+def test_a_remembered_answer_is_the_one_the_engine_would_give(
+    understanding: Understanding, given_facts: Facts, extra: Source
+) -> None:
+    remembering = judge("team", extra)
+    forgetful = CedarJudge(remembering.bundle)
+    assert remembering.decide(AGENT, understanding, given_facts) == forgetful.decide(
+        AGENT, understanding, given_facts
+    )

@@ -25,6 +25,7 @@ from signoff.model.ports import Facts
 from signoff.model.values import digest
 from signoff.policy.request import Limits, base_context, effect_context, signers_context
 from signoff.policy.statements import Policy, Source, policies
+from signoff.policy.told import Told, told
 
 PROFILES = ("team", "solo")
 SHARED = ("boundaries", "limits", "everyday")
@@ -42,6 +43,14 @@ OWN_TARGETS = "signoff:"
 
 SAFEGUARD = "safeguard not proved"
 SOURCE_MOST = 1 << 20
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Some policies as the engine takes them, and what of a context they look at."""
+
+    policies: cedarpy.PolicySet
+    told: Told
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,7 @@ class Bundle:
     digest: str
     limits: Limits = field(default_factory=Limits)
     safeguard: str = SAFEGUARD
-    _slices: dict[tuple[str, str, str], cedarpy.PolicySet] = field(
+    _slices: dict[tuple[str, str, str], Slice] = field(
         default_factory=dict, repr=False, compare=False
     )
 
@@ -89,7 +98,7 @@ class Bundle:
         telling = {"target.uid", "target", ""}
         return any(p.paths & telling for p in self.policies if not p.shipped)
 
-    def slice(self, kind: str, verb: str, environment: str) -> cedarpy.PolicySet:
+    def slice(self, kind: str, verb: str, environment: str) -> Slice:
         """The policies whose scope can match a principal type, an action and an environment
         (as `within` names it): leaving the others out cannot change a decision, since a
         scope never errs."""
@@ -314,9 +323,9 @@ def _within(place: str, places: Mapping[str, str]) -> tuple[str, ...]:
 
 def _slices(
     found: Sequence[Policy], schema_text: str, places: Mapping[str, str]
-) -> dict[tuple[str, str, str], cedarpy.PolicySet]:
+) -> dict[tuple[str, str, str], Slice]:
     members = _members(json.loads(schema_text))
-    sets: dict[tuple[str, ...], cedarpy.PolicySet] = {}
+    sets: dict[tuple[str, ...], Slice] = {}
     slices = {}
     for kind, verb, place in product(("Agent", "Human"), [v.value for v in Verb], places):
         within = _within(place, places)
@@ -325,7 +334,7 @@ def _slices(
         if ids not in sets:
             static = {p.id: p.est for p in chosen}
             text = json.dumps({"staticPolicies": static, "templates": {}, "templateLinks": []})
-            sets[ids] = cedarpy.PolicySet.from_json_str(text)
+            sets[ids] = Slice(cedarpy.PolicySet.from_json_str(text), told(chosen))
         slices[kind, verb, place] = sets[ids]
     return slices
 
@@ -360,7 +369,7 @@ def _canary(bundle: Bundle) -> None:
 def _canary_decision(
     bundle: Bundle,
     entities: cedarpy.Entities,
-    chosen: cedarpy.PolicySet,
+    chosen: Slice,
     verb: str,
     place: str,
 ) -> cedarpy.AuthzResult:
@@ -379,4 +388,4 @@ def _canary_decision(
         "resource": {"type": "Environment", "id": place},
         "context": context,
     }
-    return cedarpy.is_authorized(request, chosen, entities, bundle.schema)
+    return cedarpy.is_authorized(request, chosen.policies, entities, bundle.schema)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations, islice
 
@@ -35,6 +35,8 @@ SUBSETS_MOST = 256
 AGENTS_MOST = 512
 """How many agents the engine remembers beyond those the bundle names."""
 
+VERDICTS_MOST = 8_192
+"""How many of the engine's answers are remembered; then it starts over."""
 
 UNDOABLE_NEVER = frozenset({Verb.READ, Verb.DISCLOSE, Verb.UNKNOWN})
 """Verbs that leave nothing to capture, whatever an effect claims."""
@@ -76,6 +78,7 @@ class CedarJudge:
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         self._known: OrderedDict[str, cedarpy.Entities] = OrderedDict()
+        self._verdicts: dict[Hashable, Verdict] = {}
 
     def introduce(self, agent: str) -> cedarpy.Entities:
         """Make an agent known to the engine (called when its run key is issued, so that
@@ -145,7 +148,7 @@ class CedarJudge:
     ) -> tuple[Ask, ...]:
         """One request for each effect; effects the policies cannot tell apart share one."""
         base = base_context(principal, understanding.action, facts, self.bundle.limits)
-        asks: dict[Ask, None] = {}
+        asks: list[Ask] = []
         grouped: set[tuple[object, ...]] = set()
         for effect in understanding.effects:
             place, verb = effect.resource, verb_asked(effect, understanding)
@@ -156,26 +159,37 @@ class CedarJudge:
             grouped.add(group)
             within = self.bundle.within(place.environment)
             own = effect_context(effect, understanding, facts, within)
-            asks[Ask(verb.value, within[0], json.dumps({**base, **own}))] = None
+            asks.append(Ask(verb.value, within[0], {**base, **own}))
         return tuple(asks)
 
     def _ask(self, case: _Case, ask: Ask, signed: frozenset[str]) -> Verdict:
         bundle = self.bundle
         operator_signed = bundle.profile == "solo" and case.operator in signed
-        signers = signers_context(signed - {case.operator}, bundle.humans, operator_signed)
+        counted = signed - {case.operator}
+        chosen = bundle.slice(case.kind, ask.verb, ask.environment)
+        told = chosen.told.of(ask.context)
+        known = (case.kind, case.name, ask.verb, ask.environment, counted, operator_signed, told)
+        found = self._verdicts.get(known) if told is not None else None
+        if found is not None:
+            return found
+        signers = signers_context(counted, bundle.humans, operator_signed)
         request = {
             "principal": {"type": case.kind, "id": case.name},
             "action": {"type": "Action", "id": ask.verb},
             "resource": {"type": "Environment", "id": ask.environment},
             "context": ask.with_signers(signers),
         }
-        chosen = bundle.slice(case.kind, ask.verb, ask.environment)
-        result = cedarpy.is_authorized(request, chosen, case.entities, bundle.schema)
+        result = cedarpy.is_authorized(request, chosen.policies, case.entities, bundle.schema)
         erred = bool(result.diagnostics.errors) or (
             result.decision not in (cedarpy.Decision.Allow, cedarpy.Decision.Deny)
         )
         reasons = tuple(sorted(result.diagnostics.reasons))
-        return Verdict(result.decision is cedarpy.Decision.Allow and not erred, reasons, erred)
+        verdict = Verdict(result.decision is cedarpy.Decision.Allow and not erred, reasons, erred)
+        if told is not None and not erred:
+            if len(self._verdicts) >= VERDICTS_MOST:
+                self._verdicts.clear()
+            self._verdicts[known] = verdict
+        return verdict
 
     def _more(self, case: _Case, now: list[Verdict]) -> _Way | None:
         """The smallest set of people whose sign-offs would allow everything, or None."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from signoff.model.action import Action, Principal
@@ -69,15 +69,15 @@ class Limits:
 @dataclass(frozen=True)
 class Ask:
     """One question for the engine, without the sign-offs: verb, environment as the
-    bundle knows it, and the context as text. Equal asks have equal answers."""
+    bundle knows it, and the context."""
 
     verb: str
     environment: str
-    context: str
+    context: Context = field(compare=False)
 
     def with_signers(self, signers: Context) -> str:
         """The whole context as JSON; `signers` comes from `signers_context`."""
-        return f"{self.context[:-1]},{json.dumps(signers)[1:]}"
+        return json.dumps({**self.context, **signers})
 
 
 def base_context(

@@ -177,7 +177,7 @@ def _string_end(text: str, at: int) -> int:
 def _paths(node: object) -> Iterator[str]:
     """Every path below `context` that an expression reads (`.`) or asks for (`has`)."""
     if isinstance(node, Mapping):
-        path = _path(node)
+        path = path_of(node)
         if path is not None:
             yield path
             return
@@ -188,14 +188,14 @@ def _paths(node: object) -> Iterator[str]:
             yield from _paths(value)
 
 
-def _path(node: Mapping[str, Any]) -> str | None:
+def path_of(node: Mapping[str, Any]) -> str | None:
     """The path of one expression that is nothing but a path below `context`."""
     if node.get("Var") == "context":
         return ""
     for operator in (".", "has"):
         inner = node.get(operator)
         if isinstance(inner, Mapping) and isinstance(inner.get("left"), Mapping):
-            above = _path(inner["left"])
+            above = path_of(inner["left"])
             if above is not None:
                 return f"{above}.{inner['attr']}" if above else str(inner["attr"])
     return None

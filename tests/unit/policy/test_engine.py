@@ -95,7 +95,7 @@ def test_a_forbid_that_errs_denies_though_the_engine_says_allow() -> None:
             {"approvals": 0, "approvers": [], "approverTeams": [], "operatorSigned": False}
         ),
     }
-    chosen = judged.bundle.slice("Agent", "read", "production")
+    chosen = judged.bundle.slice("Agent", "read", "production").policies
     raw = cedarpy.is_authorized(request, chosen, case.entities, judged.bundle.schema)
     assert raw.decision is cedarpy.Decision.Allow, "the trap is gone: the test is out of date"
     decision = judged.decide(AGENT, READ, facts)
@@ -159,7 +159,8 @@ def test_a_request_the_engine_cannot_read_is_denied() -> None:
 def test_no_decision_is_a_denial(monkeypatch) -> None:
     judged = judge_with(BROAD)
     case = judged._case(AGENT, READ, Facts())
-    broken = replace(case, asks=(replace(case.asks[0], context='{"reversibility":1.5}'),))
+    context = {**case.asks[0].context, "reversibility": 1.5}
+    broken = replace(case, asks=(replace(case.asks[0], context=context),))
     monkeypatch.setattr(judged, "_case", lambda *_: broken)
     decision = judged.decide(AGENT, READ, Facts())
     assert decision.ruling is Ruling.DENY

@@ -21,7 +21,8 @@ class Ending:
 
     `expected` and `actual` are one line each, for people. `restore_seconds` is the time from
     the undo's start to the last check, None where nothing was restored. `hashes_equal` is
-    None where equality was not to be expected.
+    None where equality was not to be expected. `left_as_found`: the whole stage is as it
+    was, so that another arm may play on it.
     """
 
     arm: str
@@ -34,6 +35,7 @@ class Ending:
     failed_probes: int = 0
     longest_gap_seconds: float = 0.0
     seconds: float = 0.0
+    left_as_found: bool = False
     detail: dict[str, Any] = field(default_factory=dict)
 
     @property

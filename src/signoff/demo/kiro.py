@@ -80,18 +80,25 @@ class Unguarded:
 def arms(folder: Path) -> tuple[Arm, ...]:
     """Every arm, in the order of the story. `folder` keeps what the guards share."""
     index = folder / "aws-operations.json"
-    return (Unguarded(), Guarded(index), TwoPerson(index), Observed(index), Misconfigured(index))
+    return (Unguarded(), Misconfigured(index), Guarded(index), TwoPerson(index), Observed(index))
 
 
 def play(chosen: Sequence[Arm], seed: int, progress: Progress = silent) -> tuple[Ending, ...]:
-    """Play every arm on its own fresh stage, in order."""
-    endings = []
-    for arm in chosen:
-        progress(f"arm `{arm.name}`")
+    """Play every arm in order, each on a stage that is as the seed says: a fresh one, or
+    that of an arm that left it as it found it, which is judged by its hashes."""
+    endings: list[Ending] = []
+    left = list(chosen)
+    while left:
         with stage(seed, progress) as made:
-            ending = arm.play(made)
-        progress(f"arm `{arm.name}`: {ending.actual} ({'right' if ending.right else 'WRONG'})")
-        endings.append(ending)
+            untouched = True
+            while left and untouched:
+                arm = left.pop(0)
+                progress(f"arm `{arm.name}`")
+                ending = arm.play(made)
+                verdict = "right" if ending.right else "WRONG"
+                progress(f"arm `{arm.name}`: {ending.actual} ({verdict})")
+                endings.append(ending)
+                untouched = ending.right and ending.left_as_found
     return tuple(endings)
 
 

@@ -66,6 +66,7 @@ class Misconfigured:
             failed_probes=health.failed,
             longest_gap_seconds=health.longest_gap,
             seconds=round(time.monotonic() - begun, 1),
+            left_as_found=equal,
         )
 
 

@@ -37,15 +37,14 @@ def _equal(ending: Ending) -> str:
 def show(name: str, seed: int, endings: Sequence[Ending], seconds: float, console: Console) -> None:
     """Print the closing table, the failed checks, and what the real service takes."""
     table = Table(title=f"{name}, seed {seed}", show_lines=True)
-    for heading in ("arm", "what happened", "ending", "restore", "hashes", "probes failed", ""):
-        table.add_column(heading)
+    for heading in ("arm", "what happened, and how it ended", "restore", "hashes", "down", ""):
+        table.add_column(heading, no_wrap=heading != "what happened, and how it ended")
     for ending in endings:
         restore = "-" if ending.restore_seconds is None else f"{ending.restore_seconds:.1f} s"
-        gap = f"{ending.failed_probes} ({ending.longest_gap_seconds:.1f} s)"
+        gap = f"{ending.longest_gap_seconds:.1f} s" if ending.failed_probes else "-"
         mark = "[green]right[/]" if ending.right else "[red]WRONG[/]"
-        table.add_row(
-            ending.arm, ending.happened, ending.actual, restore, _equal(ending), gap, mark
-        )
+        story = f"{ending.happened}: [bold]{ending.actual}[/]"
+        table.add_row(ending.arm, story, restore, _equal(ending), gap, mark)
     console.print(table)
     for ending in endings:
         for check in ending.checks:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -12,9 +14,9 @@ import pytest
 from real.gate_world import REGION, Gate
 from real.recorder import Recorder
 from real.servers import local_aws
-from signoff.config import MapRow
+from signoff.config import HoldSettings, MapRow, write_config
 from signoff.demo.children import Child
-from signoff.demo.guard import guard
+from signoff.demo.guard import guard, prepare
 from signoff.demo.world import client
 from signoff.surfaces.aws.identify import Index
 
@@ -72,4 +74,43 @@ def gate(
         ) as running:
             yield Gate(running, recorder)
     finally:
+        recorder.stop()
+
+
+_ELSEWHERE = """
+import os, time
+_real, _file = time.time_ns, os.environ["MOVED_CLOCK"]
+time.time_ns = lambda: _real() + int(open(_file).read()) * 1_000_000_000
+from signoff.gates.aws_client import Limits
+Limits.__init__.__defaults__ = (5.0, 2.5, *Limits.__init__.__defaults__[2:])
+"""
+
+
+@pytest.fixture(scope="session")
+def moving(
+    shared_aws: Child, operations_index: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gate]:
+    """A daemon on a machine whose clock the test moves (`clock` beside its folder, seconds).
+
+    Its holds live for a minute and the target has 2.5 s to answer. Python runs
+    `sitecustomize` before anything of Signoff's, so the daemon itself is the real one.
+    """
+    folder = tmp_path_factory.mktemp("moving")
+    (folder / "sitecustomize.py").write_text(_ELSEWHERE)
+    (folder / "clock").write_text("0")
+    recorder = Recorder(shared_aws.url)
+    rules = (MapRow("development", name="dev-*"),)
+    made = prepare(
+        folder / "guard", recorder.url, rules=rules, regions=(REGION,), index=operations_index
+    )
+    made.config = replace(made.config, holds=HoldSettings(expires_minutes=1))
+    assert made.config.path is not None
+    write_config(made.config, made.config.path)
+    paths = ":".join([str(folder), *(p for p in sys.path if p)])
+    made.variables.update(PYTHONPATH=paths, MOVED_CLOCK=str(folder / "clock"))
+    try:
+        made.start()
+        yield Gate(made, recorder)
+    finally:
+        made.stop()
         recorder.stop()

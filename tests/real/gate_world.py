@@ -129,19 +129,25 @@ class Agent:
         """Its run."""
         return self.issued["run"]
 
-    def client(self, service: str, region: str = REGION) -> Any:
-        """boto3 as it is: its own retries, its own checksums, its own everything."""
-        name = f"{service} {region}"
+    def client(self, service: str, tries: int = 0) -> Any:
+        """boto3 as it is: its own retries, its own checksums, its own everything; with
+        `tries`, at most so many attempts."""
+        name = f"{service} {tries}"
         if name not in self._clients:
             self._clients[name] = self.gate.session.client(
                 service,
                 endpoint_url=self.issued["endpoint"],
-                region_name=region,
+                region_name=REGION,
                 aws_access_key_id=self.issued["key_id"],
                 aws_secret_access_key=self.issued["secret"],
                 aws_session_token=self.issued["token"] or None,
+                config=Config(retries={"total_max_attempts": tries}) if tries else None,
             )
         return self._clients[name]
+
+    def forget(self) -> None:
+        """Drop the clients: the gate has moved to another port."""
+        self._clients.clear()
 
     def get(self, path: str) -> Answered:
         """A GET of the gate's own, signed with the run key."""
@@ -171,8 +177,11 @@ class Agent:
         connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=60)
         try:
             connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
-            for name, value in headers or (("host", where.netloc),):
+            given = tuple(headers) or (("host", where.netloc),)
+            for name, value in given:
                 connection.putheader(name, value)
+            if body and not any(name == "content-length" for name, _ in given):
+                connection.putheader("content-length", str(len(body)))
             connection.endheaders(body or None)
             response = connection.getresponse()
             found = {k.lower(): v for k, v in response.getheaders()}

@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import gc
 import json
+import logging
 import os
 import signal
 import sys
@@ -65,8 +66,11 @@ async def _serve(config: Config, *, observe: bool, as_json: bool) -> int:
 async def _open_doors(house: House) -> list[web.ServerRunner | web.AppRunner]:
     """The gate on its port and its socket, and the control socket apart from both."""
     config, gate = house.config, house.gate()
+    # What is no HTTP is answered 400 and is no news: an agent could fill this terminal with it.
+    unheard = logging.getLogger("signoff.gate")
+    unheard.disabled = True
     # Bodies stay as the agent signed them, so nothing may be unpacked on the way in.
-    server = web.Server(gate.handle, auto_decompress=False, access_log=None)
+    server = web.Server(gate.handle, auto_decompress=False, access_log=None, logger=unheard)
     runner = web.ServerRunner(server)
     await runner.setup()
     try:

@@ -101,6 +101,10 @@ class AwsGate:
         except SignoffError as error:
             self.unauthenticated += 1
             return _native(render_denial(self._models, None, "", str(error)))
+        except Exception as error:  # Cut off or badly chunked; whoever sent it is mostly gone.
+            self.unauthenticated += 1
+            text = f"the request could not be read to its end: {type(error).__name__}"
+            return _native(render_denial(self._models, None, "", text))
         try:
             verified = await self._verify(wire, incoming.host)
         except SignoffError as error:

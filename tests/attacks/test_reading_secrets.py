@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from attacks.conftest import MakeScene, Scene
+from signoff.demo.children import bare_environment
 
 SNOOP = """
 import ctypes, json, os, sys
@@ -57,11 +58,22 @@ def snoop(pid: int) -> list[str]:
     return [str(name) for name in json.loads(ran.stdout)]
 
 
-def test_an_unguarded_process_of_the_same_user_is_an_open_book() -> None:
-    # Without this the next test could pass for the wrong reason.
-    victim = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+@pytest.mark.parametrize(
+    ("program", "open_book"), [(OPEN, True), (CLOSED, False)], ids=["without", "with"]
+)
+def test_a_process_is_an_open_book_to_its_own_user_unless_it_closes_itself(
+    program: str, open_book: bool
+) -> None:
+    command = [sys.executable, "-c", program]
+    victim = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=bare_environment()
+    )
     try:
-        assert "environ" in snoop(victim.pid)
+        assert victim.stdout is not None
+        victim.stdout.readline()
+        got = snoop(victim.pid)
+        assert ("environ" in got) == open_book
+        assert open_book or got == []
     finally:
         victim.communicate(b"\n")
 

@@ -140,6 +140,8 @@ def _furnish(
 
 
 def _bundle(config: Config) -> Bundle:
+    for policy in config.policies:
+        check_owned(policy, "a policy file")
     critical = {e.name for e in config.environments if e.criticality == "high"}
     return load_bundle(
         config.profile,

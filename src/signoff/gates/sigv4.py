@@ -16,6 +16,7 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from signoff.gates.sigv4_signing import (
@@ -94,7 +95,8 @@ def claimed_key_id(wire: WireRequest) -> str:
     Raises like `verify` when the request is not one plainly signed request.
     """
     _check_line(wire)
-    return _claim(fold(wire.headers).get("authorization")).key_id
+    # A second Authorization header is refused by `verify`, with everything else.
+    return _claim(next((v for n, v in wire.headers if n == "authorization"), None)).key_id
 
 
 def verify(
@@ -140,7 +142,9 @@ def verify(
 
 def _check_line(wire: WireRequest) -> None:
     line = wire.method + wire.path + wire.query
-    if any(c <= " " or c == "\x7f" for c in line) or not wire.path.startswith("/"):
+    plain = line.isascii() and line.isprintable() and " " not in line
+    blank = not plain and any(c <= " " or c == "\x7f" for c in line)
+    if blank or not wire.path.startswith("/"):
         raise MalformedRequest(
             "the request line holds a blank or control character, or no path",
             "such bytes must be percent-encoded",
@@ -164,6 +168,7 @@ def _check_line(wire: WireRequest) -> None:
             )
 
 
+@lru_cache(maxsize=64)
 def _claim(authorization: str | None) -> _Claim:
     if not authorization:
         raise MalformedRequest(
@@ -251,7 +256,7 @@ def _check_time(claim: _Claim, headers: dict[str, str], now_ms: int, skew_ms: in
     sent = None
     if len(stamp) == 16 and stamp[8] == "T" and stamp[15] == "Z" and digits.isascii():
         try:
-            sent = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ") if digits.isdigit() else None
+            sent = _moment(digits) if digits.isdigit() else None
         except ValueError:
             sent = None
     if sent is None:
@@ -262,7 +267,7 @@ def _check_time(claim: _Claim, headers: dict[str, str], now_ms: int, skew_ms: in
         )
     if stamp[:8] != claim.date:
         raise _bad_authorization(f"its scope is of {claim.date[:16]}, x-amz-date of {stamp[:8]}")
-    off = abs(int(sent.replace(tzinfo=UTC).timestamp()) * 1000 - now_ms)
+    off = abs(int(sent.timestamp()) * 1000 - now_ms)
     if off > skew_ms:
         raise Refused(
             f"the request's time is {off // 1000} s away from the gate's",
@@ -270,6 +275,12 @@ def _check_time(claim: _Claim, headers: dict[str, str], now_ms: int, skew_ms: in
             "set the client's clock",
         )
     return stamp
+
+
+def _moment(digits: str) -> datetime:
+    """The time of `YYYYMMDDHHMMSS`; raises `ValueError` when there is none like it."""
+    month, day, hour, minute, second = (int(digits[at : at + 2]) for at in range(4, 14, 2))
+    return datetime(int(digits[:4]), month, day, hour, minute, second, tzinfo=UTC)
 
 
 def _check_signed(claim: _Claim, headers: dict[str, str]) -> None:

@@ -11,6 +11,7 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
 from signoff.model.errors import MalformedRequest
@@ -143,7 +144,7 @@ def sign(
     one of `UNSIGNED`; None hashes the body. `service` is the signing name. Content-Length
     is left to whoever sends, unsigned, as botocore does.
     """
-    stamp = datetime.fromtimestamp(now_ms // 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
+    stamp = _stamp(now_ms // 1000)
     asked_sha = any(name == "x-amz-content-sha256" for name, _ in wire.headers)
     digest = payload if payload is not None else body_sha256(wire.body)
     kept = [(k, v) for k, v in wire.headers if k not in _NOT_FORWARDED]
@@ -171,6 +172,12 @@ def sign(
         )
     )
     return tuple(kept)
+
+
+@lru_cache(maxsize=4)
+def _stamp(second: int) -> str:
+    """The time in the form of the header `x-amz-date`."""
+    return datetime.fromtimestamp(second, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def fold(headers: Sequence[tuple[str, str]], *, strict: bool = True) -> dict[str, str]:

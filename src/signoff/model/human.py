@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from signoff.model.errors import ConfigInvalid
 
@@ -155,6 +155,7 @@ _LOOKALIKE = str.maketrans(
 )
 
 
+@lru_cache(maxsize=4096)
 def folded(name: str) -> str:
     """The name as a reader takes it: NFKC, case-folded, without marks, blanks and dots.
 

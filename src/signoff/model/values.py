@@ -79,14 +79,7 @@ def canonical(value: object) -> bytes:
     Bytes become `{"$bytes": base64}` and times `{"$time": ISO 8601}`; a number that is
     not finite raises `ValueError`, anything that is not plain data `TypeError`.
     """
-    return json.dumps(
-        value,
-        sort_keys=True,
-        separators=(",", ":"),
-        ensure_ascii=False,
-        allow_nan=False,
-        default=_encode,
-    ).encode("utf-8", "surrogatepass")
+    return _ENCODER.encode(value).encode("utf-8", "surrogatepass")
 
 
 def uncanonical(text: bytes | str) -> Value:
@@ -113,6 +106,15 @@ def _encode(value: object) -> object:
     if isinstance(value, datetime):
         return {"$time": value.isoformat()}
     raise TypeError(f"not plain data: `{type(value).__name__}`")
+
+
+_ENCODER = json.JSONEncoder(
+    sort_keys=True,
+    separators=(",", ":"),
+    ensure_ascii=False,
+    allow_nan=False,
+    default=_encode,
+)
 
 
 def _decode(members: dict[str, object]) -> object:

@@ -17,6 +17,7 @@ from signoff.model.receipt import Mark, Receipt
 from signoff.model.values import EMPTY, frozen
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = tuple(a + b for a in _ALPHABET for b in _ALPHABET)
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,8 @@ class Chain:
 def _new_id(now_ms: int) -> str:
     """`A-`, the time, and 40 random bits: sorts by time, unique across restarts."""
     number = (now_ms << 40) | secrets.randbits(40)
-    text = ""
+    pairs = []
     while number:
-        number, digit = divmod(number, 32)
-        text = _ALPHABET[digit] + text
-    return f"A-{text}"
+        pairs.append(_PAIRS[number & 1023])
+        number >>= 10
+    return f"A-{''.join(reversed(pairs)).lstrip(_ALPHABET[0])}"

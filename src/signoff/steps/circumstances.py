@@ -6,12 +6,15 @@ from collections.abc import Mapping
 
 from signoff.approvals.quorum import eligible
 from signoff.breaker import Attempt, Breaker
+from signoff.model.action import Principal
 from signoff.model.effect import Reversibility
 from signoff.model.human import Human
 from signoff.model.ports import Clock, Facts, Holds, Outcome, Vault
 from signoff.model.values import Data
 from signoff.steps.chain import Request
 from signoff.understand import Seen
+
+PRINCIPALS_MOST = 1_024
 
 
 class Circumstances:
@@ -32,6 +35,7 @@ class Circumstances:
         self._humans = humans
         self._solo = solo
         self._disposable = disposable
+        self._could_sign: dict[Principal, frozenset[str]] = {}
 
     async def gather(self, request: Request, seen: Seen, approvers: frozenset[str]) -> Facts:
         """The facts as they stand now."""
@@ -47,7 +51,7 @@ class Circumstances:
             left = await self._vault.left(who.run)
         return Facts(
             approvers=approvers,
-            eligible=eligible(who, self._humans, operator_counts=self._solo) - approvers,
+            eligible=self._eligible(who) - approvers,
             frozen=_frozen(switches),
             halted=_halted(switches, who.agent, who.run),
             calls_last_minute=rates.calls_last_minute,
@@ -62,6 +66,16 @@ class Circumstances:
             requester_verified=request.requester_verified,
             now_ms=now,
         )
+
+    def _eligible(self, who: Principal) -> frozenset[str]:
+        """Who could sign for this principal; the humans stay the same until a restart."""
+        found = self._could_sign.get(who)
+        if found is None:
+            if len(self._could_sign) >= PRINCIPALS_MOST:
+                self._could_sign.clear()
+            found = eligible(who, self._humans, operator_counts=self._solo)
+            self._could_sign[who] = found
+        return found
 
     def happened(
         self, request: Request, seen: Seen, outcome: Outcome | None, *, waits: bool = False

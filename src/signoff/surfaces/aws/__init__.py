@@ -46,6 +46,8 @@ class Aws:
 
     def questions(self, action: Action, answers: Answers) -> tuple[Question, ...]:
         """The reads that are still missing to understand the action; () when done."""
+        if action.name not in OPERATIONS:
+            return ()  # What is only classified is classified without a question.
         case = Case(action, answers)
         try:
             self._read(case)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import sys
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from signoff.ledger.log import leaves
 from signoff.ledger.verify import verify_ledger
 from signoff.model.action import Action, Level, Principal
 from signoff.model.decision import Hold, HoldState, Verdict
+from signoff.model.errors import SignoffError
 from signoff.model.ports import Clock, Executor, IssueKey, RunKey
 from signoff.model.receipt import Mark, Receipt
 from signoff.model.values import frozen
@@ -37,7 +39,9 @@ from signoff.undo import Rewind
 from signoff.vault import DirectoryVault
 
 POLL_SECONDS = 1.0
-CHILD_TTL_MS = 60 * 60_000
+HOUR_MS = 3_600_000
+CHILD_TTL_MS = HOUR_MS
+MINUTE_SECONDS = 60.0
 
 
 class StderrNotifier:
@@ -207,6 +211,23 @@ class House:
             ),
         )
         await self.store.append(receipt)
+
+    async def keep(self) -> None:
+        """Keep house until cancelled: close holds whose time is over, every minute, and
+        remove captures whose promised time is over, every hour. Trouble is told, and tried
+        again; what is still promised is never touched."""
+        minutes = 0
+        while True:
+            await asyncio.sleep(MINUTE_SECONDS)
+            minutes += 1
+            try:
+                await self.desk.expire()
+                if minutes % 60 == 0:
+                    now = self.clock.now_ms()
+                    live = self.store.state.vault_references(now)
+                    await asyncio.to_thread(self.vault.purge, live, older_than_ms=now - HOUR_MS)
+            except SignoffError as error:
+                sys.stderr.write(f"signoff: {error}\n")
 
     async def stop(self) -> None:
         """Close everything; what is queued is written first."""

@@ -50,7 +50,9 @@ async def _serve(config: Config, *, observe: bool, as_json: bool) -> int:
         gc.freeze()
         first = house.store.head()[0]
         runners = await _open_doors(house)
+        keeping = asyncio.create_task(house.keep())
         await _until_stopped()
+        keeping.cancel()
         seen = _summary(house, first)
     finally:
         for runner in runners:

@@ -16,11 +16,18 @@ import pytest
 from attacks.conftest import MakeScene, Scene
 from signoff.demo.children import bare_environment
 
-SNOOP = """
+UNPRIVILEGED = """
 import ctypes, json, os, sys
 libc = ctypes.CDLL(None, use_errno=True)
 header = (ctypes.c_uint32 * 2)(0x20080522, 0)          # capset(2), version 3
 assert libc.capset(header, (ctypes.c_uint32 * 6)()) == 0
+"""
+OPEN = UNPRIVILEGED + "print(flush=True); input()"
+CLOSED = UNPRIVILEGED + (
+    "from signoff.faces.daemon import _keep_memory_private\n"
+    "_keep_memory_private(); print(flush=True); input()"
+)
+LOOK = """
 pid, got = sys.argv[1], []
 def attempt(name, act):
     try:
@@ -53,7 +60,10 @@ print(json.dumps(got))
 def snoop(pid: int) -> list[str]:
     """What an unprivileged process of the same user gets out of a process."""
     ran = subprocess.run(
-        [sys.executable, "-c", SNOOP, str(pid)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", UNPRIVILEGED + LOOK, str(pid)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return [str(name) for name in json.loads(ran.stdout)]
 

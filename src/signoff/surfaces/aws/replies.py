@@ -6,6 +6,7 @@ Total: a reply nobody can read gives an error code of Signoff's own, never an ex
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -84,6 +85,8 @@ def parse_reply(
             parsed[_body_member(facts)] = body
         error = parsed.pop("Error", {}) if not ok else {}
         parsed.pop("ResponseMetadata", None)
+        if ok and not whole and not parsed:
+            _check_is_answer(facts, body, protocol or models.protocol(service))
         if ok and (service, operation) == ("s3", "GetBucketLocation"):
             # The answer is the root element's own text, which botocore's client reads, not
             # its parser (botocore.handlers.parse_get_bucket_location).
@@ -126,6 +129,18 @@ def _parse(
     }
     parsed = parser.parse(response, operation.output)
     return parsed if isinstance(parsed, dict) else {}
+
+
+def _check_is_answer(operation: Operation, body: bytes, protocol: str) -> None:
+    """Raise `ValueError` for a body in which botocore's parser found no member because it is
+    no answer at all: it takes text that is not JSON, and any XML, for an empty success."""
+    payload = operation.output.serialization.get("payload") if operation.output else None
+    if not body.strip() or payload:
+        return
+    if protocol in ("json", "rest-json"):
+        json.loads(body)
+    elif body.lstrip()[:14].lower().startswith((b"<html", b"<!doctype html")):
+        raise ValueError("a page, no answer")
 
 
 def _is_error(body: bytes) -> bool:

@@ -99,3 +99,25 @@ def test_where_a_bucket_is_is_the_answers_own_text(inside: bytes, place: str) ->
     reply = parse_reply(MODELS, "s3", "GetBucketLocation", 200, XML, body)
     assert reply.ok
     assert reply.data["LocationConstraint"] == place
+
+
+@pytest.mark.parametrize(
+    ("service", "operation"),
+    [
+        ("dynamodb", "BatchGetItem"),
+        ("lambda", "ListFunctions"),
+        ("s3", "GetBucketVersioning"),
+        ("cloudformation", "DescribeStacks"),
+    ],
+)
+@pytest.mark.parametrize("body", [b"<html><body>x</body></html>", b"<!DOCTYPE html><html></html>"])
+def test_a_page_is_not_an_answer_without_members(service: str, operation: str, body: bytes) -> None:
+    reply = parse_reply(MODELS, service, operation, 200, XML, body)
+    assert (reply.ok, reply.error_code) == (True, UNREADABLE)
+
+
+def test_an_answer_without_members_is_one() -> None:
+    assert parse_reply(MODELS, "dynamodb", "GetItem", 200, {}, b"{}").error_code == ""
+    empty = b'<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"/>'
+    assert parse_reply(MODELS, "s3", "GetBucketVersioning", 200, XML, empty).error_code == ""
+    assert parse_reply(MODELS, "s3", "PutBucketTagging", 204, (), b"").error_code == ""

@@ -214,5 +214,7 @@ def test_every_annotation_and_setting_a_page_names_exists() -> None:
         for mark in re.findall(r"`(@[a-z]+)`", prose(page)):
             assert f"| `{mark}` |" in reference, f"{name(page)}: {mark}"
         for text in re.findall(r"`([a-z]+\.[a-z_]+)`", prose(page)):
-            if text.partition(".")[0] in sections and not text.endswith((".toml", ".md", ".py", ".pub", ".key")):
+            if text.partition(".")[0] in sections and not text.endswith(
+                (".toml", ".md", ".py", ".pub", ".key")
+            ):
                 assert text in settings, f"{name(page)}: {text}"

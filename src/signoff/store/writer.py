@@ -24,6 +24,9 @@ from signoff.store.contracts import Notary, Tree, TreeFrom
 from signoff.store.mark import HighWaterMark
 
 GROUP_MOST = 1024
+GATHER_S = 0.001
+"""While many write at once, a commit waits this long for company; a lone one never does."""
+
 MARK_LATE_S = 1.0
 """The mark is at most this late for reads; for a change it is written before its answer."""
 
@@ -64,6 +67,7 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="signoff-ledger", daemon=True)
         self._db: sqlite3.Connection | None = None
         self._closed = False
+        self._busy = False
         self._unmarked = ""
         self._marked_at = 0.0
         self.mark_trouble = ""
@@ -98,7 +102,10 @@ class Writer:
             except queue.Empty:
                 self._write_mark()
                 continue
+            if self._busy:
+                time.sleep(GATHER_S)
             ending = self._gather(first, group)
+            self._busy = len(group) > 1
             if group:
                 self._commit(group)
                 _resolve(group)

@@ -183,8 +183,13 @@ def log_line(receipt: Mapping[str, object], paint: Paint = plain) -> str:
         parts.append(_ruling(decision, paint))
     detail = receipt.get("detail")
     if isinstance(detail, Mapping) and detail:
-        parts.append(" ".join(_detail(k, v) for k, v in sorted(detail.items()) if _worth(v)))
+        worth = ((k, v) for k, v in sorted(detail.items()) if k not in _LONG and _worth(v))
+        parts.append(" ".join(_detail(k, v) for k, v in worth))
     return "  ".join(p for p in parts if p).rstrip()
+
+
+_LONG = frozenset({"message", "signature"})
+"""Details that only a program reads: `--json` has them."""
 
 
 def _worth(value: object) -> bool:

@@ -123,7 +123,7 @@ def run_command(arguments: Sequence[str]) -> int:
 
 
 def _usage(message: str, where: str) -> SignoffError:
-    text = message.rstrip(".").replace("'", "`")
+    text = " ".join(message.split()).rstrip(".").replace("'", "`")
     return SignoffError(text[:1].lower() + text[1:], "", f"{where} --help")
 
 

@@ -163,7 +163,7 @@ def add(name: str, public: str, groups: tuple[str, ...], as_json: bool) -> int:
         merged = Human(name, (*old.keys, *fresh.keys), tuple(dict.fromkeys((*old.groups, *groups))))
         people = tuple(merged if h is old else h for h in config.humans)
     write_config(replace(config, humans=people), config.path)
-    lines = [f"{'human':<9} {h.name}  {len(h.keys)} keys" for h in people]
+    lines = [f"{'human':<9} {h.name}  {_keys(h)}" for h in people]
     answer(
         as_json, {"humans": [h.name for h in people]}, lines, "start the daemon again: signoff up"
     )
@@ -376,6 +376,10 @@ def told(config: Config) -> Iterable[str]:
         yield f"{'map':<9} {row.environment:<12} {match}"
     yield f"{'map':<9} {'production':<12} everything else"
     yield f"{'keys':<9} {config.ledger.key_file}, {config.vault.key_file}"
+
+
+def _keys(human: Human) -> str:
+    return "1 key" if len(human.keys) == 1 else f"{len(human.keys)} keys"
 
 
 def _texts(value: object) -> list[str]:

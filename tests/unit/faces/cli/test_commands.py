@@ -337,3 +337,34 @@ def test_a_part_that_is_not_installed_is_said_so() -> None:
         parts.reach("signoff.nowhere", "x")
     with pytest.raises(SignoffError, match="not part of this installation"):
         parts.reach("signoff.faces", "x")
+
+
+def test_a_ledger_that_is_not_there_is_not_exported(
+    home: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["log", "--export", str(tmp_path / "ledger.txt")]) == 5
+    assert str(home.ledger_path) in capsys.readouterr().err
+    assert not (tmp_path / "ledger.txt").exists()
+
+
+def test_a_checkpoint_that_cannot_be_kept_is_said_so(
+    home: Config,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = {"size": 1, "root": "ab", "findings": [], "note": "a note\n"}
+    monkeypatch.setattr("signoff.faces.cli.log.reach", lambda *_: lambda *_: found)
+    assert run_command(["verify", "--keep", str(tmp_path / "nowhere" / "note")]) == 5
+    assert "cannot write" in capsys.readouterr().err
+    assert run_command(["verify", "--keep", str(tmp_path / "note")]) == 0
+    assert (tmp_path / "note").read_text() == "a note\n"
+
+
+def test_a_ledger_that_does_not_verify_leaves_no_checkpoint(
+    home: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {"size": 1, "root": "ab", "findings": ["altered"], "note": "a note\n"}
+    monkeypatch.setattr("signoff.faces.cli.log.reach", lambda *_: lambda *_: found)
+    assert run_command(["verify", "--keep", str(tmp_path / "note")]) == 5
+    assert not (tmp_path / "note").exists()

@@ -6,6 +6,7 @@ import io
 import json
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -245,6 +246,53 @@ def test_a_held_call_answers_at_once_and_succeeds_exactly_once_when_it_is_signed
     assert len(changes) == 1
     marks = [r["mark"] for r in gate.receipts(agent.run, at)]
     assert marks.count("started") == marks.count("succeeded") == 1
+
+
+def test_an_approved_call_that_eight_make_at_once_runs_once(gate: Gate) -> None:
+    agent, name = gate.agent(), fresh("shop")
+    made.table(gate, name, items=3)
+    ticket = agent.held(lambda: add_one(agent, name))
+    assert gate.sign(ticket, "ana") == "approved"
+    at = gate.at()
+
+    def outcome(_: int) -> str:
+        try:
+            add_one(agent, name)
+        except ClientError as error:
+            return error.response["Error"]["Code"]
+        return "done"
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = sorted(pool.map(outcome, range(8)))
+    assert outcomes == ["AccessDeniedException"] * 7 + ["done"]
+    assert gate.sent(at).count("UpdateItem") == 1
+    found = gate.owner("dynamodb").get_item(TableName=name, Key={"pk": {"S": "k1"}})["Item"]
+    assert found["n"] == {"N": "2"}
+
+
+def test_equal_calls_of_eight_at_once_join_one_hold(gate: Gate) -> None:
+    agent, name = gate.agent(), fresh("shop")
+    made.table(gate, name, items=3)
+    agent.client("dynamodb")
+    with ThreadPoolExecutor(8) as pool:
+        tickets = set(pool.map(lambda _: agent.held(lambda: add_one(agent, name)), range(8)))
+    assert len(tickets) == 1
+    opened = [r for r in gate.receipts(agent.run) if r["mark"] == "held"]
+    assert len(opened) == 1
+
+
+def test_a_run_has_five_holds_open_and_no_sixth(gate: Gate) -> None:
+    agent, name = gate.agent(), fresh("shop")
+    made.table(gate, name, items=7)
+
+    def delete(number: int) -> Any:
+        key = {"pk": {"S": f"k{number}"}}
+        return agent.client("dynamodb").delete_item(TableName=name, Key=key)
+
+    tickets = {agent.held(lambda n=number: delete(n)) for number in range(5)}
+    assert len(tickets) == 5
+    assert "5 open holds" in str(agent.refused(lambda: delete(5)))
+    assert agent.held(lambda: delete(0)) in tickets, "a known question is answered still"
 
 
 def test_a_held_stack_update_with_a_fresh_token_runs_once_after_its_sign_offs(gate: Gate) -> None:

@@ -11,7 +11,7 @@ from signoff.approvals.quorum import Event, distinct_approvers, is_expired, move
 from signoff.approvals.recount import recount
 from signoff.approvals.signatures import Verifier, Verifiers
 from signoff.model.decision import Decision, Hold, HoldState, Ruling, Verdict
-from signoff.model.errors import Refused
+from signoff.model.errors import Refused, StateConflict
 from signoff.model.human import Human, Profile
 from signoff.model.ports import Clock, Holds, Ledger, MoveHold, Notifier, OpenHold
 from signoff.model.receipt import Mark
@@ -76,9 +76,14 @@ class WaitingRoom:
             action_id=chain.action_id,
             terms=self._terms,
         )
-        await chain.note(
-            Mark.HELD, OpenHold(hold, self._open_most), hold=hold.ticket, quorum=hold.quorum
-        )
+        opening = OpenHold(hold, self._open_most)
+        try:
+            await chain.note(Mark.HELD, opening, hold=hold.ticket, quorum=hold.quorum)
+        except StateConflict:  # An equal request was quicker; both wait for its hold.
+            theirs = await self._holds.find(who.run, hold.action_digest)
+            if theirs is None or theirs.principal != who or theirs.state is not HoldState.OPEN:
+                raise
+            return theirs
         await self._notifier.notify(hold)
         return hold
 

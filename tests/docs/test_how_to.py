@@ -10,11 +10,17 @@ import pytest
 
 from docs.pages import ROOT, blocks
 from docs.sitting import START, Sitting, ended, of, sitting
+from signoff.gates.run import probe
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 HOW_TO = ROOT / "docs" / "how-to"
 DISARM = "aws dynamodb update-table --table-name orders --no-deletion-protection-enabled"
 READ = "aws dynamodb list-tables"
+AGENT = """
+import os, boto3
+print("tables:", *boto3.client("dynamodb").list_tables()["TableNames"])
+print("home:", os.listdir(os.environ["HOME"]))
+"""
 MADE_UP = re.compile(r"\b(H-[0-9A-Z]{8}|R-[0-9a-f]{8}|A-[0-9a-z]{17})\b")
 
 
@@ -97,6 +103,20 @@ def test_the_ledger_is_verified_on_a_machine_that_has_nothing(team: Sitting) -> 
     whole = (team.other / "ledger.txt").read_text()
     (team.other / "ledger.txt").write_text(whole.replace('"kit"', '"cat"', 1))
     assert team.type(command, "elsewhere").code == 5
+
+
+def test_an_agent_runs_in_its_sandbox_or_not_at_all(team: Sitting) -> None:
+    project = team.home / "project"
+    project.mkdir()
+    (project / "agent.py").write_text(AGENT)
+    key, ran = team.follow(HOW_TO / "run-an-agent.md")
+    assert key.code == 0, key.screen
+    if probe().works:
+        assert (ran.code, "tables: orders" in ran.screen) == (0, True), ran.screen
+        assert "home: []" in ran.screen
+    else:
+        assert ran.code == 1
+        assert "advisory" in ran.screen
 
 
 def test_without_the_daemon_looking_works_from_the_files(team: Sitting) -> None:

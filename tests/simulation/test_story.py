@@ -21,6 +21,8 @@ from signoff.model.receipt import Mark, Receipt
 from signoff.testing import MemoryStore, Stopped
 from story import Stage, drawer
 
+pytestmark = pytest.mark.slow
+
 SCHEDULES = int(os.environ.get("SIGNOFF_SCHEDULES", "1000"))
 CHUNKS = 10
 KEYS = ("dev-a", "dev-b", "dev-fire", "prod-a", "prod-b", "prod-fire")

@@ -169,11 +169,34 @@ def test_a_change_set_is_judged_by_each_of_its_changes(
     assert str(seen.plan[0].action.parameters["ChangeSetName"]).endswith("changeSet/c/9")
 
 
-def test_a_change_set_nobody_can_read_is_unknown_and_making_one_changes_nothing() -> None:
+def plan(template: dict[str, Any], **more: Any) -> list[tuple[str, str, str]]:
+    given = {"StackName": "s", "ChangeSetName": "c", "TemplateBody": json.dumps(template), **more}
+    return told(understand(act("cloudformation:CreateChangeSet", **given), world()))
+
+
+def test_a_change_set_nobody_can_read_is_unknown() -> None:
     run = act("cloudformation:ExecuteChangeSet", StackName="s", ChangeSetName="c")
     assert understand(run, world()).unknown
-    made = act("cloudformation:CreateChangeSet", StackName="s", ChangeSetName="c")
-    assert told(understand(made)) == [("create", "cloudformation:change-set", "exact")]
+
+
+def test_making_a_plan_for_a_running_stack_is_looking() -> None:
+    assert plan(TEMPLATE) == [("read", "cloudformation:change-set", "exact")]
+
+
+def test_making_a_plan_for_a_new_stack_makes_what_holds_it() -> None:
+    assert plan(TEMPLATE, ChangeSetType="CREATE")[0][0] == "create"
+    assert plan(TEMPLATE, ChangeSetType="IMPORT")[0][0] == "create"
+
+
+@pytest.mark.parametrize("where", ["top", "nested"])
+def test_a_macro_runs_when_the_plan_is_made_and_hides_what_an_update_changes(where: str) -> None:
+    if where == "top":
+        template = {**TEMPLATE, "Transform": ["Vendor::Macro"]}
+    else:
+        macro = {"Fn::Transform": {"Name": "AWS::Include", "Parameters": {}}}
+        template = changed(lambda r: r["Jobs"]["Properties"].update(macro))
+    assert ("execute", "cloudformation:stack", "none") in plan(template)
+    assert update(template)[0][0] == "unknown"
 
 
 def test_a_stack_created_again_under_a_deleted_name_is_called_recreated() -> None:

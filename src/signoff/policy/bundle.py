@@ -223,7 +223,7 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise PolicyInvalid(
-            f"the policies do not load: `{path}` line {line}", "not UTF-8", ""
+            f"the policies do not load: `{path}` line {line}", "not UTF-8", "save it as UTF-8"
         ) from error
 
 

@@ -39,6 +39,7 @@ class FakeAws:
     lies: dict[str, Lie] = field(default_factory=dict)
     delay: Callable[[str], None] = lambda operation: None
     protected: bool = True
+    down: bool = False
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -56,6 +57,7 @@ class FakeAws:
 
     def stop(self) -> None:
         """Stop listening."""
+        self.down = True
         self._server.shutdown()
         self._server.server_close()
 
@@ -222,6 +224,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def _any(self) -> None:
+        if self.aws.down:
+            self.close_connection = True
+            return
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.aws.wires.append((self.command, self.path, headers))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 
 import click
@@ -13,6 +14,10 @@ import pytest
 from docs.pages import GENERATED, ROOT, Block, anchors, blocks, links, pages, prose
 from signoff.config.settings import SETTINGS
 from signoff.faces.cli import COMMANDS, signoff
+from signoff.model.action import Level
+from signoff.model.decision import HoldState, Obligation, Ruling, Verdict
+from signoff.model.effect import Kind, Reversibility, Verb
+from signoff.model.receipt import Mark
 from signoff.policy.bundle import load_bundle
 
 README = ROOT / "README.md"
@@ -134,6 +139,21 @@ def test_every_command_is_told_of_outside_the_reference() -> None:
     told = {line.split()[1] for _, line in command_lines()}
     told |= {text.split()[1] for _, text in inline()}
     assert set(COMMANDS) - told == set()
+
+
+CLOSED_SETS = (Verb, Reversibility, Kind, Level, Ruling, Obligation, Verdict, HoldState, Mark)
+
+
+@pytest.mark.parametrize("words", CLOSED_SETS, ids=lambda kind: kind.__name__)
+def test_every_word_of_a_closed_set_is_in_the_glossary(words: type[Enum]) -> None:
+    text = (ROOT / "docs" / "reference" / "glossary.md").read_text("utf-8")
+    assert [word.value for word in words if f"`{word.value}`" not in text] == []
+
+
+def test_the_glossary_is_sorted_and_says_each_word_once() -> None:
+    text = (ROOT / "docs" / "reference" / "glossary.md").read_text("utf-8")
+    words = re.findall(r"^- \*\*([^*]+)\*\*", text, re.M)
+    assert words == sorted(set(words))
 
 
 @pytest.mark.parametrize("page", pages(), ids=name)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+from botocore.session import Session
+
 from signoff.config import MapRow, write_config
 from signoff.config.values import LimitSettings
-from signoff.demo.bench_load import cpu_per_request, written
+from signoff.demo.bench_load import cpu_per_request, cpu_seconds, written
 from signoff.demo.children import Child, bare_environment, start
 from signoff.demo.guard import Guard, prepare
 from signoff.policy.bundle import load_bundle
@@ -22,6 +26,13 @@ ROUNDS = 5
 REQUESTS = 1_600
 WARM = 800
 CALLS_MOST = 1_000_000
+UNUSED = (
+    ("sns", "list_topics"),
+    ("lambda", "list_functions"),
+    ("ecs", "list_clusters"),
+    ("kms", "list_keys"),
+)
+"""Services nothing was asked of before, in four protocols."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +89,43 @@ def gate_cost(tell: Callable[[str], None]) -> GateCost:
                 return _rounds(guard, bare, tell)
             finally:
                 bare.stop()
+
+
+@dataclass(frozen=True)
+class StartUps:
+    """CPU seconds until the daemon serves, without and with a kept index; and how often
+    requests built one after that."""
+
+    without: float
+    kept: float
+    built: int
+
+
+def start_ups(folder: Path, tell: Callable[[str], None]) -> StartUps:
+    """Start a daemon twice; then take its kept index away and send it requests."""
+    tell("index: a first start, which builds the index")
+    with measured_guard(folder) as (guard, _):
+        assert guard.process is not None
+        without = cpu_seconds(guard.process.pid)
+        guard.stop()
+        tell("index: a second start, which finds it")
+        guard.start()
+        kept = cpu_seconds(guard.process.pid)
+        guard.index_file.unlink()
+        key = guard.key()
+        for service, method in UNUSED:
+            client = Session().create_client(
+                service,
+                region_name="us-east-1",
+                endpoint_url=guard.endpoint,
+                aws_access_key_id=key["key_id"],
+                aws_secret_access_key=key["secret"],
+            )
+            # The upstream answers as DynamoDB does, whoever asks.
+            with suppress(BotoCoreError, ClientError, ResponseParserError):
+                getattr(client, method)()
+        # A build is kept beside the state, so it would have left its file again.
+        return StartUps(without, kept, int(guard.index_file.exists()))
 
 
 def _rounds(guard: Guard, bare: Child, tell: Callable[[str], None]) -> GateCost:

@@ -23,7 +23,7 @@ CONNECTIONS = 8
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-class _Caught(BaseException):
+class Caught(BaseException):
     """The request, caught instead of sent. Not an Exception, so nothing retries it."""
 
     def __init__(self, request: Any) -> None:
@@ -45,14 +45,14 @@ def written(
     )
 
     def stop(request: Any, **_: Any) -> None:
-        raise _Caught(request)
+        raise Caught(request)
 
     client.meta.events.register("before-send", stop)
     found = []
     for parameters in asked:
         try:
             client.get_item(**parameters)
-        except _Caught as caught:
+        except Caught as caught:
             found.append(_bytes(caught.request))
     return found
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import signoff
 from signoff.demo.ending import Check, Ending
-from signoff.demo.guard import Guard, prepare
+from signoff.demo.guard import Guard, prepare, receipts
 from signoff.demo.stage import AgentRun, Stage
 from signoff.gates.run import probe
 from signoff.model.errors import SignoffError
@@ -48,6 +48,11 @@ class Scene:
                 self._sign(seen["ticket"], sign)
         return agent.result()
 
+    def levels(self) -> set[str]:
+        """The levels at which the agent's calls were received."""
+        rows = receipts(self.guard)
+        return {str(r["level"]) for r in rows if r["gate"] == "aws"}
+
     def _sign(self, ticket: str, people: tuple[str, ...]) -> None:
         hold = self.guard.control.show(ticket)
         quorum = hold["quorum"]
@@ -72,7 +77,7 @@ def scene(stage: Stage, index: Path, *, observe: tuple[str, ...] = ()) -> Iterat
 def launcher(guard: Guard, work: Path) -> tuple[str, ...]:
     """`signoff run` with the agent's work tree; nothing where agents cannot be contained."""
     if not probe().works:
-        return ()
+        return ()  # `levels` of the ending then say `advisory`, and doctor says what to do.
     source = Path(signoff.__file__).parents[1]
     return (
         *(sys.executable, "-m", "signoff", "run", "--work", str(work)),
@@ -98,12 +103,15 @@ class Guarded:
             unchanged = stage.snapshot()
             fixed = play.agent("--goal", "fix", "--wait", WAIT, sign=("ana",))
             fix_works = stage.bug_is_fixed()
-            checked = play.guard.control.verify()
+            checked, levels = play.guard.control.verify(), play.levels()
         after, health = stage.snapshot(), stage.health()
         delete = stubborn.last("cloudformation:delete_stack")
         disarm = stubborn.last("cloudformation:update_termination_protection")
         checks = (
             Check("reads and harmless work pass untouched", reads.code == 0, f"{reads.untouched}"),
+            Check(
+                "every call came from the sandbox", levels == {probe().level.value}, _list(levels)
+            ),
             Check("disarming waits for two people", disarm.get("status") == "held", _said(disarm)),
             Check(
                 "deleting is denied by a boundary", delete.get("status") == "denied", _said(delete)
@@ -128,7 +136,7 @@ class Guarded:
             failed_probes=health.failed,
             longest_gap_seconds=health.longest_gap,
             seconds=round(time.monotonic() - begun, 1),
-            detail={"signed": play.signed, "receipts": checked["size"]},
+            detail={"signed": play.signed, "receipts": checked["size"], "levels": sorted(levels)},
         )
 
 
@@ -238,6 +246,10 @@ def _said(seen: dict[str, Any]) -> str:
 
 def _differs(before: Any, after: Any) -> str:
     return ", ".join(str(d) for d in after.differences(before)) or "equal"
+
+
+def _list(names: set[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 def _rows(value: object) -> list[dict[str, object]]:

@@ -213,6 +213,19 @@ def test_the_readme_names_make_targets_that_exist() -> None:
             assert re.search(rf"^{target}:", makefile, re.M), f"{name(page)}: make {target}"
 
 
+def test_every_message_a_table_explains_is_one_the_code_says() -> None:
+    source = "".join(p.read_text("utf-8") for p in sorted((ROOT / "src").rglob("*.py")))
+    said = []
+    for page in ("docs/start.md", "docs/how-to/when-signoff-is-down.md"):
+        for cell in re.findall(r"^\| ([^|]*`[^|]*) \|", prose(ROOT / page), re.M):
+            said += re.findall(r"``(.+?) ``|`([^`]+)`", cell)
+    told = [a or b for a, b in said if "signoff up" not in b and "Invalid" not in b]
+    assert len(told) >= 10
+    for message in told:
+        for part in re.split(r"\.\.\.|`[^`]*`|127\.0\.0\.1.*", message):
+            assert part.strip(" :") in source, message
+
+
 def test_the_notes_for_agents_are_short() -> None:
     assert len((ROOT / "AGENTS.md").read_text("utf-8").splitlines()) < AGENTS_LINES_MOST
 

@@ -38,12 +38,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "policy": ("policy", "Check policies; lower a boundary for a time."),
     "human": ("setup", "The people who may sign."),
     "demo": ("replay", "Replay an incident on local components."),
-    "bench": ("replay", "Reproduce the numbers the README quotes."),
+    "bench": ("replay", "Measure what Signoff costs, as ratios within one run."),
 }
 """Every command: its module, and the line `signoff --help` shows."""
 
 EPILOG = (
-    "First: signoff init aws, signoff up, then signoff key new --agent NAME. "
+    "First: signoff init aws, signoff up, then signoff key new --agent NAME.\n\n"
     "Exit codes: 0 done or allowed, 1 failed, 2 denied, 3 held, 4 policy invalid or proof "
     "false, 5 ledger invalid, 6 findings."
 )

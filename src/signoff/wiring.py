@@ -223,7 +223,7 @@ def _observed(config: Config, now_ms: int) -> frozenset[str]:
             f"`observe.until` is {config.observe.until}",
             "start without --observe, or let it be signed again",
         )
-    if "production" not in found:
+    if not config.observes_production:
         return found
     message = canonical(config.observe.message())
     signed = {_signer(config, row, message) for row in config.observe.signed}

@@ -144,6 +144,17 @@ def test_an_endpoint_in_the_clear_is_only_taken_on_the_loopback(endpoint: str) -
     assert parse_config(GOOD + 'endpoint = "http://127.0.0.1:5000"\n', PLACE).aws.endpoint
 
 
+def test_what_lies_within_production_is_observed_only_as_production_is() -> None:
+    observe = '[observe]\nenvironments = ["%s"]\nuntil = "2026-12-31"\nsigned = []\n'
+    within = '[environment.shop]\nwithin = "production"\ncriticality = "low"\n'
+    critical = '[environment.shop]\ncriticality = "high"\n'
+    harmless = '[environment.shop]\ncriticality = "low"\n'
+    assert "observed" in refused(GOOD + within + observe % "shop").what
+    assert "observed" in refused(GOOD + critical + observe % "shop").what
+    assert not parse_config(GOOD + harmless + observe % "shop", PLACE).observes_production
+    assert not parse_config(GOOD + observe % "staging", PLACE).observes_production
+
+
 def test_production_is_not_observed_unless_two_humans_signed() -> None:
     observe = '[observe]\nenvironments = ["production"]\nuntil = "2026-12-31"\nsigned = [%s]\n'
     assert "observed" in refused(GOOD + observe % "").what

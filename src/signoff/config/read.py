@@ -390,7 +390,7 @@ class _Reading:
                 0,
                 "until",
             ) from error
-        if "production" in observe.environments and not observe.until:
+        if config.observes_production and not observe.until:
             raise self._fail(
                 "`production` may not be observed without an end",
                 "what was meant for a week would last",
@@ -399,7 +399,7 @@ class _Reading:
             )
         humans = {text.split(" ")[0] for text in observe.signed if text}
         unknown = sorted(h for h in humans if config.human(h) is None)
-        if "production" in observe.environments and (len(humans) < 2 or unknown):
+        if config.observes_production and (len(humans) < 2 or unknown):
             raise self._fail(
                 "`production` may not be observed instead of guarded",
                 "two enrolled humans must sign that, "

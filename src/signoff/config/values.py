@@ -109,8 +109,8 @@ class AwsSettings:
 
 @dataclass(frozen=True, slots=True)
 class ObserveSettings:
-    """Where `up --observe` only records. `signed` are two humans' sign-offs over
-    `observe_message`, needed as soon as `production` is among the environments."""
+    """Where `up --observe` only records. `signed` are two humans' sign-offs over `message`,
+    needed as soon as one of the environments is production or lies within it."""
 
     environments: tuple[str, ...] = ()
     until: str = ""
@@ -187,6 +187,19 @@ class Config:
     def places_within(self) -> Mapping[str, str]:
         """The owner's own environments and the shipped one each is part of."""
         return {e.name: e.within for e in self.environments if e.name not in SHIPPED_ENVIRONMENTS}
+
+    def is_production(self, name: str) -> bool:
+        """Whether production's policies hold in an environment: `production` itself, what
+        lies within it, and what is critical and lies nowhere."""
+        own = next((e for e in self.environments if e.name == name), None)
+        if own is None or name in SHIPPED_ENVIRONMENTS:
+            return name == "production"
+        return own.within == "production" or (not own.within and own.criticality == "high")
+
+    @property
+    def observes_production(self) -> bool:
+        """Whether `[observe]` names an environment in which production's policies hold."""
+        return any(self.is_production(name) for name in self.observe.environments)
 
     def place_rules(self) -> tuple[Mapping[str, str], ...]:
         """The map as `surfaces.base.Places.rules` takes it."""

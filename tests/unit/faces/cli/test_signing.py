@@ -229,3 +229,10 @@ def test_an_action_in_doubt_is_settled_by_a_signature(
     code, screen = typed(["settle", "A-1", "failed", "--as", "bo"], signs)
     assert code == 0, screen
     assert office.acts == [("settle", {"action": "A-1", "state": "failed"})]
+
+
+def test_what_is_not_production_is_observed_with_one_signature(home: Config) -> None:
+    asked = ["policy", "observe", "--env", "staging", "--until", "2099-12-31", "--as", "ana"]
+    code, screen = typed(asked, ("passphrase", PASSPHRASE))
+    assert code == 0, screen
+    assert load_config(home.path).observe.environments == ("staging",)

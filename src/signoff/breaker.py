@@ -174,9 +174,11 @@ class _Window:
     def __init__(self, width_ms: int, bucket_ms: int) -> None:
         self._width_ms, self._bucket_ms = width_ms, bucket_ms
         self._buckets: deque[tuple[int, int]] = deque()
+        self._total = 0
 
     def add(self, now: int) -> None:
         self._prune(now)
+        self._total += 1
         bucket = now // self._bucket_ms
         if self._buckets and self._buckets[-1][0] == bucket:
             self._buckets[-1] = (bucket, self._buckets[-1][1] + 1)
@@ -185,11 +187,11 @@ class _Window:
 
     def count(self, now: int) -> int:
         self._prune(now)
-        return sum(number for _, number in self._buckets)
+        return self._total
 
     def _prune(self, now: int) -> None:
         while self._buckets and (self._buckets[0][0] + 1) * self._bucket_ms <= now - self._width_ms:
-            self._buckets.popleft()
+            self._total -= self._buckets.popleft()[1]
 
 
 @dataclass

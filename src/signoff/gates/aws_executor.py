@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from copy import copy
 from typing import Any, TypeAlias
 
 from signoff.gates.aws_client import AwsClient, Unsent, UpstreamReply
@@ -79,7 +78,8 @@ class AwsExecutor:
 
     def reading(self) -> AwsExecutor:
         """The same for an action that was understood, for certain, as only reading."""
-        twin = copy(self)
+        twin = object.__new__(AwsExecutor)
+        twin.__dict__.update(self.__dict__)
         twin._only_reads = True
         return twin
 

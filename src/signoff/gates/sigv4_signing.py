@@ -185,7 +185,9 @@ def fold(headers: Sequence[tuple[str, str]], *, strict: bool = True) -> dict[str
     folded: dict[str, str] = {}
     for name, value in headers:
         name = name.lower()
-        text = " ".join(value.split())
+        text = value
+        if not value.isprintable() or "  " in value or value[:1] == " " or value[-1:] == " ":
+            text = " ".join(value.split())
         if name not in folded:
             folded[name] = text
         elif strict and name in _ONCE:

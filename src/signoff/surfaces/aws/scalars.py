@@ -32,6 +32,8 @@ def refuse(what: str, why: str = "", next_step: str = "") -> NoReturn:
 
 def clip(text: str) -> str:
     """User input for a message: at most 80 characters, printable, in backticks."""
+    if len(text) <= 80 and text.isprintable() and "`" not in text:
+        return f"`{text}`"
     shown = "".join(c if c.isprintable() and c != "`" else "?" for c in text[:80])
     return f"`{shown}`"
 

@@ -168,6 +168,13 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(found), f"{name(page)}: {link}"
 
 
+@pytest.mark.parametrize("page", pages(), ids=name)
+def test_every_file_a_page_names_is_there(page: Path) -> None:
+    named = r"`((?:src|tests|docs|testkit)/[\w/.-]+\.(?:py|md|sql|toml|txt))[`:]"
+    missing = [p for p in re.findall(named, prose(page)) if not (ROOT / p).is_file()]
+    assert missing == []
+
+
 def test_every_page_is_reached_from_the_readme() -> None:
     reached, todo = {README}, [README]
     while todo:

@@ -30,6 +30,8 @@ from signoff.store.reading import StateFile
 from signoff.wiring import open_house
 
 PR_SET_DUMPABLE = 4
+GARBAGE = (20_000, 20, 20)
+"""How much may gather before it is collected: some requests' worth, not a part of one's."""
 
 
 def serve(config: Config, *, observe: bool = False, as_json: bool = False) -> int:
@@ -48,6 +50,7 @@ async def _serve(config: Config, *, observe: bool, as_json: bool) -> int:
         # garbage has to walk through it while a request waits.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*GARBAGE)
         first = house.store.head()[0]
         runners = await _open_doors(house)
         keeping = asyncio.create_task(house.keep())

@@ -111,6 +111,14 @@ def arrived(aws: FakeAws) -> list[str]:
     return [name for name in found if name.partition(" ")[0] not in ("GET", "HEAD")]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every attack is on a real daemon."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.parent == here:
+            item.add_marker(pytest.mark.real)
+
+
 @pytest.fixture(scope="session")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the first daemon leaves its operations index for the next."""

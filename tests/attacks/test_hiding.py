@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
@@ -10,6 +11,7 @@ from attacks.attacker import call, query_call, raw, send, signed
 from attacks.conftest import Scene
 
 JSON = {"Content-Type": "application/x-amz-json-1.0"}
+FORM = "application/x-www-form-urlencoded; charset=utf-8"
 LIST = {**JSON, "X-Amz-Target": "DynamoDB_20120810.ListTables"}
 
 
@@ -187,3 +189,92 @@ def test_nothing_is_answered_without_a_run_key_and_nothing_reaches_the_target(
     basic = {**LIST, "Authorization": "Basic b2xnYTpwdw=="}
     assert send(scene.endpoint, "POST", "/", b"{}", basic).status >= 400
     assert scene.aws.wires == []
+
+
+TWO_TONGUES = {
+    "a target header over a form that deletes a queue": (
+        "sqs",
+        {"X-Amz-Target": "AmazonSQS.ListQueues", "Content-Type": FORM},
+        b"Action=DeleteQueue&Version=2012-11-05&QueueUrl=http://x/1/orders",
+    ),
+    "a form over a target header that deletes a queue": (
+        "sqs",
+        {"X-Amz-Target": "AmazonSQS.DeleteQueue", "Content-Type": FORM},
+        b"Action=ListQueues&Version=2012-11-05",
+    ),
+    "a target header over a form that deletes alarms": (
+        "monitoring",
+        {"X-Amz-Target": "GraniteServiceVersion20100801.ListMetrics", "Content-Type": FORM},
+        b"Action=DeleteAlarms&Version=2010-08-01&AlarmNames.member.1=pager",
+    ),
+    "a protocol header over a target header": (
+        "monitoring",
+        {
+            "Smithy-Protocol": "rpc-v2-cbor",
+            "X-Amz-Target": "GraniteServiceVersion20100801.DeleteAlarms",
+            "Content-Type": "application/x-amz-json-1.0",
+        },
+        b'{"AlarmNames": ["pager"]}',
+    ),
+    "a body in gzip that says something else": (
+        "dynamodb",
+        {
+            "X-Amz-Target": "DynamoDB_20120810.DeleteTable",
+            "Content-Type": "application/x-amz-json-1.0",
+            "Content-Encoding": "gzip",
+        },
+        gzip.compress(b'{"TableName": "orders"}'),
+    ),
+    "a body in another alphabet": (
+        "dynamodb",
+        {
+            "X-Amz-Target": "DynamoDB_20120810.DeleteTable",
+            "Content-Type": "application/x-amz-json-1.0; charset=utf-16",
+        },
+        '{"TableName": "orders"}'.encode("utf-16"),
+    ),
+    "a method override": (
+        "s3",
+        {"X-HTTP-Method-Override": "DELETE", "X-Method-Override": "DELETE"},
+        b"",
+    ),
+}
+
+
+@pytest.mark.parametrize("sentence", TWO_TONGUES)
+def test_a_request_in_two_tongues_is_not_run_in_either(scene: Scene, sentence: str) -> None:
+    service, headers, body = TWO_TONGUES[sentence]
+    path = "/invoices/a" if service == "s3" else "/"
+    seen = call(scene.endpoint, scene.key, service, "POST", path, body, headers)
+    assert seen.status >= 400, seen.text
+    assert scene.arrived() == []
+
+
+def test_a_method_override_on_a_read_is_not_passed_on(scene: Scene) -> None:
+    headers = {"X-HTTP-Method-Override": "DELETE", "X-Method-Override": "DELETE"}
+    call(scene.endpoint, scene.key, "s3", "GET", "/invoices/a", b"", headers)
+    assert "override" not in str(scene.aws.wires).lower()
+
+
+def test_two_headers_of_one_name_are_not_two_meanings(scene: Scene) -> None:
+    body = b'{"TableName": "orders"}'
+    target = {**JSON, "X-Amz-Target": "DynamoDB_20120810.DeleteTable"}
+    _, headers = signed(scene.endpoint, scene.key, "dynamodb", "POST", "/", body, target)
+    whole = request(scene, "POST", "/", {**headers, "Content-Length": str(len(body))}, body)
+    for also in (b"X-Amz-Target: DynamoDB_20120810.ListTables", b"Content-Type: text/plain"):
+        for twice in (
+            whole.replace(b"\r\n", b"\r\n" + also + b"\r\n", 1),
+            whole.replace(b"\r\n\r\n", b"\r\n" + also + b"\r\n\r\n", 1),
+        ):
+            answer = raw(scene.endpoint, twice, timeout=1.0)
+            assert all(status >= 400 for status in statuses(answer))
+    assert scene.arrived() == []
+
+
+def test_a_bucket_named_by_the_host_is_the_bucket_that_is_judged(scene: Scene) -> None:
+    for host in ("invoices.s3.us-east-1.amazonaws.com", "s3.amazonaws.com", "invoices"):
+        seen = call(scene.endpoint, scene.key, "s3", "DELETE", "/a", headers={"Host": host})
+        assert seen.status == 403, host
+        if seen.ticket:
+            assert "arn:aws:s3:::" in str(scene.held(seen)["targets"])
+    assert scene.arrived() == []

@@ -101,7 +101,7 @@ class House:
             self.index,
             self.executor_for,
             self.ticket,
-            GateTerms(self.client.account, self.observe),
+            GateTerms(self.client.account, self.observe, self.config.gate.body_most_mb * 1_000_000),
         )
 
     def executor_for(self, wire: WireRequest, reading: Reading, key: RunKey) -> Executor:

@@ -92,7 +92,7 @@ def moving(
 ) -> Iterator[Gate]:
     """A daemon on a machine whose clock the test moves (`clock` beside its folder, seconds).
 
-    Its holds live for a minute and the target has 2.5 s to answer. Python runs
+    Its holds live for a minute, the target has 2.5 s to answer, a body may have 1 MB. Python runs
     `sitecustomize` before anything of Signoff's, so the daemon itself is the real one.
     """
     folder = tmp_path_factory.mktemp("moving")
@@ -103,7 +103,11 @@ def moving(
     made = prepare(
         folder / "guard", recorder.url, rules=rules, regions=(REGION,), index=operations_index
     )
-    made.config = replace(made.config, holds=HoldSettings(expires_minutes=1))
+    made.config = replace(
+        made.config,
+        holds=HoldSettings(expires_minutes=1),
+        gate=replace(made.config.gate, body_most_mb=1),
+    )
     assert made.config.path is not None
     write_config(made.config, made.config.path)
     paths = ":".join([str(folder), *(p for p in sys.path if p)])

@@ -148,10 +148,22 @@ def test_another_signature_than_a_run_keys_is_refused(gate: Gate, authorization:
     refused(gate, agent, agent.raw("POST", "/", body, tuple(signed.items())), at)
 
 
-def test_a_wrong_secret_is_refused(gate: Gate) -> None:
+@pytest.mark.parametrize(
+    ("service", "method"),
+    [
+        ("sts", "get_caller_identity"),
+        ("s3", "list_buckets"),
+        ("dynamodb", "list_tables"),
+        ("lambda", "list_functions"),
+        ("ec2", "describe_instances"),
+    ],
+)
+def test_a_wrong_secret_is_refused_in_words_the_client_shows(
+    gate: Gate, service: str, method: str
+) -> None:
     agent, at = gate.agent(), gate.at()
     thief = Agent(gate, {**agent.issued, "secret": "guessed"})
-    error = thief.refused(thief.client("sts").get_caller_identity)
+    error = thief.refused(getattr(thief.client(service), method))
     assert "does not match" in str(error)
     assert gate.sent(at) == []
 
@@ -252,6 +264,19 @@ def test_a_body_that_grows_over_the_bound_is_cut_off(gate: Gate) -> None:
     assert b"Traceback" not in answer
     assert gate.sent(at) == []
     assert agent.client("sts").get_caller_identity()["Account"]
+
+
+def test_a_body_over_the_owners_bound_is_refused(moving: Gate) -> None:
+    agent, name = moving.agent(), fresh("dev")
+    made.bucket(moving, name)
+    at = moving.at()
+    s3 = agent.client("s3")
+    fits, over = b"a" * 900_000, b"a" * 1_000_001
+    error = agent.refused(lambda: s3.put_object(Bucket=name, Key="over", Body=over))
+    assert "at most 1 MB pass in one request" in str(error)
+    assert moving.sent(at) == []
+    s3.put_object(Bucket=name, Key="fits", Body=fits)
+    assert moving.owner("s3").get_object(Bucket=name, Key="fits")["Body"].read() == fits
 
 
 def test_what_was_refused_leaves_no_fault_in_the_daemons_log(gate: Gate) -> None:

@@ -29,7 +29,7 @@ from signoff.surfaces.aws.models import Models
 from signoff.surfaces.aws.parse import Reading, read
 from signoff.surfaces.aws.wire import WireRequest
 
-BODY_MOST = 64 * 1024 * 1024
+BODY_MOST = 64_000_000
 OWN_PATH = "/.signoff/"
 _HOP = frozenset(
     [
@@ -68,10 +68,12 @@ ExecutorFor = Callable[[WireRequest, Reading, RunKey], Executor]
 
 @dataclass(frozen=True)
 class GateTerms:
-    """What the gate is told once: its account, and where it only observes."""
+    """What the gate is told once: its account, where it only observes, and how many bytes
+    the body of one request may have."""
 
     account: str
     observe: frozenset[str] = frozenset()
+    body_most: int = BODY_MOST
 
 
 class AwsGate:
@@ -96,20 +98,21 @@ class AwsGate:
 
     async def handle(self, incoming: web.BaseRequest) -> web.StreamResponse:
         """Answer one HTTP request. Never raises: any doubt ends in a native denial."""
+        claimed = _claimed_service(incoming.headers.get("Authorization", ""))
         try:
-            wire = await _wire(incoming)
+            wire = await _wire(incoming, self._terms.body_most)
         except SignoffError as error:
             self.unauthenticated += 1
-            return _native(render_denial(self._models, None, "", str(error)))
+            return _native(render_denial(self._models, None, claimed, str(error)))
         except Exception as error:  # Cut off or badly chunked; whoever sent it is mostly gone.
             self.unauthenticated += 1
             text = f"the request could not be read to its end: {type(error).__name__}"
-            return _native(render_denial(self._models, None, "", text))
+            return _native(render_denial(self._models, None, claimed, text))
         try:
             verified = await self._verify(wire, incoming.host)
         except SignoffError as error:
             self.unauthenticated += 1
-            return _native(render_denial(self._models, wire, "", str(error)))
+            return _native(render_denial(self._models, wire, claimed, str(error)))
         try:
             if wire.path.startswith(OWN_PATH):
                 return await self._own(wire, verified.key.principal)
@@ -222,6 +225,8 @@ def render_denial(models: Models, wire: WireRequest | None, service: str, text: 
             protocol = "query"
         elif service in models.services():
             protocol = models.protocol(service)
+    elif service in models.services():
+        protocol = models.protocol(service)
     return render(
         protocol,
         service=service,
@@ -234,7 +239,13 @@ def render_denial(models: Models, wire: WireRequest | None, service: str, text: 
     )
 
 
-async def _wire(incoming: web.BaseRequest) -> WireRequest:
+def _claimed_service(authorization: str) -> str:
+    """The service a request says it was signed for; only the form of a denial rests on it."""
+    scope = authorization.partition("Credential=")[2].partition(",")[0].split("/")
+    return scope[3] if len(scope) == 5 else ""
+
+
+async def _wire(incoming: web.BaseRequest, most: int) -> WireRequest:
     target = incoming.raw_path
     if not target.startswith("/"):
         raise MalformedRequest("the request target is not a path", "a proxy request?", "")
@@ -246,24 +257,24 @@ async def _wire(incoming: web.BaseRequest) -> WireRequest:
         (name.decode("latin-1").lower(), value.decode("utf-8", "surrogateescape"))
         for name, value in incoming.raw_headers
     )
-    if (incoming.content_length or 0) > BODY_MOST:
-        raise _too_big()
+    if (incoming.content_length or 0) > most:
+        raise _too_big(most)
     body = b""
     if incoming.can_read_body:
         chunks, size = [], 0
         async for chunk in incoming.content.iter_any():
             size += len(chunk)
-            if size > BODY_MOST:
-                raise _too_big()
+            if size > most:
+                raise _too_big(most)
             chunks.append(chunk)
         body = b"".join(chunks)
     return WireRequest(incoming.method, path, query, headers, body)
 
 
-def _too_big() -> MalformedRequest:
+def _too_big(most: int) -> MalformedRequest:
     return MalformedRequest(
         "the body is too large",
-        f"at most {BODY_MOST // 1024 // 1024} MiB pass in one request",
+        f"at most {most // 1_000_000} MB pass in one request",
         "send large objects as a multipart upload",
     )
 

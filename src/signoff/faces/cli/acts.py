@@ -8,7 +8,7 @@ import click
 
 from signoff.faces.backend import Act
 from signoff.faces.cli.parts import control, settings
-from signoff.faces.render import safe
+from signoff.faces.render import moment, safe
 
 
 def carry_out(
@@ -23,6 +23,24 @@ def carry_out(
     client = control()
     who = signer(settings(), human, key_file)
     nonce, text = client.propose(act, arguments, who.human.name)
-    given = ", ".join(f"{name}={safe(value)}" for name, value in arguments.items() if value)
+    given = ", ".join(_told(name, value) for name, value in arguments.items() if value)
     click.echo(f"signs     {act.value}: {given} as `{who.human.name}`", err=True)
     return client.act(nonce, who.key.fingerprint, who.sign(text.encode()))
+
+
+def _told(name: str, value: object) -> str:
+    """One argument as people read it: times in their own units, a digest by its beginning."""
+    if name == "ttl_ms" and isinstance(value, int):
+        return f"for {_exactly(value)}"
+    if name == "since_ms":
+        return f"since {moment(value)}"
+    if name == "plan":
+        return f"plan {safe(value)[:12]}"
+    return f"{name} {safe(value)}"
+
+
+def _exactly(ms: int) -> str:
+    # What is signed is never rounded: the largest unit that divides it.
+    units = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"))
+    size, unit = next(((s, u) for s, u in units if ms % s == 0), (1, "ms"))
+    return f"{ms // size} {unit}"

@@ -14,6 +14,7 @@ import pytest
 
 from signoff.approvals.signatures import Verifiers
 from signoff.config import Config, load_config, write_config
+from signoff.faces.cli.acts import _exactly
 from signoff.faces.cli.decide import checked_payload
 from signoff.model.decision import Verdict
 from signoff.model.errors import SignOffInvalid
@@ -107,6 +108,7 @@ def test_key_new_prints_the_shell_variables_a_client_needs(office: Office) -> No
     )
     assert code == 0, screen
     assert office.acts == [("key", {"agent": "kit", "operator": "ana", "ttl_ms": 7_200_000})]
+    assert "signs     key: agent kit, operator ana, for 2 h as `ana`" in screen
     assert "export AWS_ACCESS_KEY_ID=AKIARUN" in screen
     assert """export AWS_SECRET_ACCESS_KEY='it'"'"'s'""" in screen
     assert "export AWS_ENDPOINT_URL=http://127.0.0.1:4690" in screen
@@ -236,3 +238,10 @@ def test_what_is_not_production_is_observed_with_one_signature(home: Config) -> 
     code, screen = typed(asked, ("passphrase", PASSPHRASE))
     assert code == 0, screen
     assert load_config(home.path).observe.environments == ("staging",)
+
+
+@pytest.mark.parametrize(
+    ("ms", "shown"), [(90_000, "90 s"), (5_400_000, "90 min"), (172_800_000, "2 d"), (1, "1 ms")]
+)
+def test_a_length_of_time_that_is_signed_is_never_rounded(ms: int, shown: str) -> None:
+    assert _exactly(ms) == shown

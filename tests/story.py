@@ -50,7 +50,7 @@ def people() -> tuple[tuple[Human, ...], dict[str, tuple[str, EnrolledKey]]]:
 @functools.cache
 def bundle():
     """The shipped team bundle, loaded once."""
-    return load_bundle("team", agents={"builder": ()}, humans={n: () for n in NAMES})
+    return load_bundle("team", agents={"builder": ()}, humans=dict.fromkeys(NAMES, ()))
 
 
 def drawer(verb: str, key: str, text: str = "") -> Action:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from signoff.model.action import Action, Answer, Answers, Level, Principal
+from signoff.model.action import Action, Answer, Answers, Level, Principal, Question
 from signoff.model.errors import Refused, SignoffError
 from signoff.model.ports import Clock, Executor, Holds, Ledger, SaveUndo, Undo
 from signoff.model.receipt import Mark
@@ -98,25 +98,40 @@ class Rewind:
         """What taking all of these back would do, newest first; reads only.
 
         An older action is judged against what the newer ones will have put back, so two
-        changes of one thing by the same run are no conflict.
+        changes of one thing by the same run are no conflict. What only shows once the
+        newer ones are back is judged then: `take_back` looks again before each.
         """
         plans: list[UndoPlan] = []
         put_back: dict[str, Answer] = {}
+        touched: set[str] = set()
         for undo in undos:
-            plans.append(await self.plan(undo, put_back))
-            put_back.update(plans[-1].captured.before)
+            plan = await self.plan(undo, put_back, frozenset(touched))
+            plans.append(plan)
+            put_back.update(plan.captured.before)
+            for question in plan.captured.questions:
+                touched |= _names(question)
         return plans
 
-    async def plan(self, undo: Undo, put_back: Answers | None = None) -> UndoPlan:
+    async def plan(
+        self,
+        undo: Undo,
+        put_back: Answers | None = None,
+        touched: frozenset[str] = frozenset(),
+    ) -> UndoPlan:
         """What taking this one back would do; reads only. `put_back` are answers that
-        will hold by then. Raises `CaptureFailed` when the material is gone."""
+        will hold by then, `touched` names what other undos will have changed by then.
+        Raises `CaptureFailed` when the material is gone."""
         captured = await self._keeper.recall(undo)
         known = {k: a for k, a in (put_back or {}).items() if k in captured.now}
         captured = replace(captured, now={**captured.now, **known})
         reader = self._reader
         if not reader.changed(captured.questions, captured.before, captured.now):
             return UndoPlan(undo, captured, Restoration(()), nothing_to_do=True)
-        foreign = reader.changed(captured.questions, captured.after, captured.now)
+        foreign = [
+            question
+            for question in reader.changed(captured.questions, captured.after, captured.now)
+            if question.key in known or not _names(question) & touched
+        ]
         conflicts = tuple(_told(q.name, dict(q.parameters)) for q in foreign)
         return UndoPlan(undo, captured, reader.restore(undo.action, captured), conflicts)
 
@@ -198,6 +213,13 @@ class Rewind:
             residue=plan.restoration.residue,
         )
         return Undone(undo.action_id, name, "undone", differences=differences)
+
+
+def _names(question: Question) -> frozenset[str]:
+    """The names in a question: what it asks about, as `service name` pairs."""
+    service = question.name.partition(":")[0]
+    values = question.parameters.values()
+    return frozenset(f"{service} {value}" for value in values if isinstance(value, str))
 
 
 def _told(name: str, parameters: dict[str, object]) -> str:

@@ -162,7 +162,8 @@ def test_files_and_functions_stay_small() -> None:
     for name, (_, tree, _) in _sources().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                lengths[f"{name}.{node.name}:{node.lineno}"] = (node.end_lineno or 0) - node.lineno + 1
+                length = (node.end_lineno or 0) - node.lineno + 1
+                lengths[f"{name}.{node.name}:{node.lineno}"] = length
     assert not {n: c for n, c in lengths.items() if c > 70}
     long = {n: c for n, c in lengths.items() if c > 50}
     assert len(long) <= len(lengths) / 20, f"over 50 lines: {long}"
@@ -180,7 +181,8 @@ def test_names_and_statements_keep_the_house_style(module: str) -> None:
             assert not NAME_BANS.search(node.name), f"`{module}.{node.name}`: name the thing"
         if isinstance(node, ast.ExceptHandler):
             assert node.type is not None, f"`{module}:{node.lineno}`: bare except"
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+        called = node.func if isinstance(node, ast.Call) else None
+        if isinstance(called, ast.Name) and called.id == "print":
             allowed = module.startswith(("signoff.faces", "signoff.demo"))
             assert allowed, f"`{module}:{node.lineno}` prints"
     for number, line in enumerate(text.splitlines(), 1):
@@ -193,9 +195,9 @@ def test_names_and_statements_keep_the_house_style(module: str) -> None:
 def test_public_names_are_documented(module: str) -> None:
     _, tree, _ = _sources()[module]
     for node in tree.body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            if not node.name.startswith("_"):
-                assert ast.get_docstring(node), f"`{module}.{node.name}` has no docstring"
+        defines = isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if defines and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"`{module}.{node.name}` has no docstring"
 
 
 def test_production_code_names_nothing_from_a_demo() -> None:

@@ -420,7 +420,7 @@ ROWS = (
     row("s3:PutBucketPolicy", opening, "permit bounded"),
     row("s3:DeleteBucketPolicy", opened, "permit bounded"),
     row("cloudformation:UpdateStack", updated_stack, "update bounded, update bounded"),
-    row("cloudformation:CreateChangeSet", planned_stack, "create exact"),
+    row("cloudformation:CreateChangeSet", planned_stack, "read exact"),
     row(
         "cloudformation:CreateStack",
         new_stack,

@@ -22,7 +22,8 @@ async def test_a_read_passes_and_leaves_one_receipt() -> None:
     stage = Stage({"dev-a": "one"})
     reply = await stage.ask(drawer("Look", "dev-a"))
     assert reply.ruling is Ruling.ALLOW
-    assert reply.outcome is not None and reply.outcome.reply == "one"
+    assert reply.outcome is not None
+    assert reply.outcome.reply == "one"
     assert marks(stage) == [Mark.READ]
 
 
@@ -38,14 +39,16 @@ async def test_a_production_change_waits_for_one_person_and_runs_once() -> None:
     stage = Stage({"prod-a": "one"})
     action = drawer("Put", "prod-a", "two")
     held = await stage.ask(action)
-    assert held.ruling is Ruling.HOLD and held.ticket
+    assert held.ruling is Ruling.HOLD
+    assert held.ticket
     assert stage.world.done == []
     await stage.sign(held.ticket, "ana")
     first = await stage.ask(action)
     assert first.mark is Mark.SUCCEEDED
     assert stage.world.done == ["Put prod-a"]
     again = await stage.ask(action)
-    assert again.ruling is Ruling.HOLD and again.ticket != held.ticket
+    assert again.ruling is Ruling.HOLD
+    assert again.ticket != held.ticket
     assert stage.world.done == ["Put prod-a"]
 
 
@@ -91,7 +94,8 @@ async def test_a_larger_bound_after_the_sign_off_makes_it_stale_and_says_so() ->
     stage.world.held["prod-a"] = "much longer than before"
     reply = await stage.ask(action)
     assert reply.mark is Mark.STALE
-    assert "3" in reply.message and "23" in reply.message
+    assert "3" in reply.message
+    assert "23" in reply.message
     assert stage.world.done == []
     assert stage.store.holds[held.ticket].state is HoldState.STALE
 
@@ -111,7 +115,8 @@ async def test_another_run_cannot_use_the_sign_off() -> None:
     held = await stage.ask(action)
     await stage.sign(held.ticket, "ana")
     other = await stage.ask(action, principal=replace(AGENT, run="R-2"))
-    assert other.ruling is Ruling.HOLD and other.ticket != held.ticket
+    assert other.ruling is Ruling.HOLD
+    assert other.ticket != held.ticket
     assert stage.world.done == []
 
 
@@ -122,7 +127,8 @@ async def test_an_approval_that_expired_is_not_used() -> None:
     await stage.sign(held.ticket, "ana")
     stage.clock.pass_ms(3_600_001)
     reply = await stage.ask(action)
-    assert reply.ruling is Ruling.HOLD and reply.ticket != held.ticket
+    assert reply.ruling is Ruling.HOLD
+    assert reply.ticket != held.ticket
     assert stage.world.done == []
 
 
@@ -130,7 +136,8 @@ async def test_nothing_runs_when_the_undo_cannot_be_saved() -> None:
     stage = Stage({"dev-a": "one"})
     stage.vault.full = True
     reply = await stage.ask(drawer("Put", "dev-a", "two"))
-    assert reply.ruling is Ruling.DENY and reply.mark is Mark.FAILED
+    assert reply.ruling is Ruling.DENY
+    assert reply.mark is Mark.FAILED
     assert stage.world.done == []
 
 
@@ -155,7 +162,8 @@ async def test_a_world_that_does_not_answer_costs_the_undo_and_raises_the_quorum
     stage = Stage({"prod-a": "one"})
     stage.world.deaf = True
     reply = await stage.ask(drawer("Put", "prod-a", "two"))
-    assert reply.ruling is Ruling.HOLD and reply.decision.quorum == 2
+    assert reply.ruling is Ruling.HOLD
+    assert reply.decision.quorum == 2
 
 
 async def test_observing_forwards_captures_and_records_the_ruling() -> None:

@@ -11,7 +11,8 @@ async def test_an_undo_brings_back_what_was_there() -> None:
     reply = await stage.ask(drawer("Remove", "dev-a"))
     found = await stage.rewind.find(action_id=reply.action_id)
     (result,) = await stage.rewind.take_back(found, "ana", verified=True)
-    assert result.state == "undone" and not result.differences
+    assert result.state == "undone"
+    assert not result.differences
     assert stage.world.held == {"dev-a": "one"}
 
 
@@ -20,9 +21,7 @@ async def test_a_run_is_taken_back_newest_first() -> None:
     await stage.ask(drawer("Put", "dev-a", "two"))
     await stage.ask(drawer("Put", "dev-b", "new"))
     await stage.ask(drawer("Put", "dev-a", "three"))
-    results = await stage.rewind.take_back(
-        await stage.rewind.find(run="R-1"), "ana", verified=True
-    )
+    results = await stage.rewind.take_back(await stage.rewind.find(run="R-1"), "ana", verified=True)
     assert [r.state for r in results] == ["undone"] * 3
     assert stage.world.held == {"dev-a": "one"}
     assert stage.world.done[3:] == ["Put dev-a", "Remove dev-b", "Put dev-a"]
@@ -34,7 +33,8 @@ async def test_a_foreign_change_is_never_overwritten_and_is_listed() -> None:
     stage.world.held["dev-a"] = "someone else's"
     found = await stage.rewind.find(action_id=reply.action_id)
     (result,) = await stage.rewind.take_back(found, "ana", verified=True)
-    assert result.state == "conflict" and "dev-a" in result.conflicts[0]
+    assert result.state == "conflict"
+    assert "dev-a" in result.conflicts[0]
     assert stage.world.held == {"dev-a": "someone else's"}
     assert stage.store.receipts[-1].mark is Mark.CONFLICT
 
@@ -48,7 +48,8 @@ async def test_overwriting_newer_production_work_needs_two_other_people() -> Non
     stage.world.held["prod-a"] = "foreign"
     found = await stage.rewind.find(action_id=done.action_id)
     (first,) = await stage.rewind.take_back(found, "ana", verified=True, overwrite=True)
-    assert first.state == "held" and first.ticket
+    assert first.state == "held"
+    assert first.ticket
     await stage.sign(first.ticket, "bo")
     await stage.sign(first.ticket, "cy")
     (second,) = await stage.rewind.take_back(found, "ana", verified=True, overwrite=True)
@@ -63,7 +64,8 @@ async def test_an_undo_can_itself_be_undone() -> None:
         await stage.rewind.find(action_id=reply.action_id), "ana", verified=True
     )
     undone = await stage.store.undo(reply.action_id)
-    assert back.state == "undone" and undone is not None
+    assert back.state == "undone"
+    assert undone is not None
     (forth,) = await stage.rewind.take_back(
         await stage.rewind.find(action_id=undone.undone_by), "ana", verified=True
     )

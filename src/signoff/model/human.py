@@ -305,7 +305,7 @@ def _bad_key(text: str, line: int, why: str) -> ConfigInvalid:
     return ConfigInvalid(
         f"`{shown}`{_at(line)} is not a public key",
         why,
-        "paste the line that `signoff key` or `ssh-keygen` wrote into the `.pub` file",
+        "paste the line that `signoff human key` or `ssh-keygen` wrote into the `.pub` file",
     )
 
 

@@ -7,6 +7,7 @@ recorded is denied, and a change is forwarded only in the form Signoff wrote its
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ from signoff.surfaces.aws.wire import WireRequest
 
 BODY_MOST = 64_000_000
 OWN_PATH = "/.signoff/"
+BODY_SECONDS = 300.0
+"""How long a client may take to send one body; a connection that never ends is closed."""
 _HOP = frozenset(
     [
         "connection",
@@ -108,15 +111,20 @@ class AwsGate:
             self.unauthenticated += 1
             text = f"the request could not be read to its end: {type(error).__name__}"
             return _native(render_denial(self._models, None, claimed, text))
+        return await self.reply(wire, host=incoming.host, level=level_of(incoming.transport))
+
+    async def reply(self, wire: WireRequest, *, host: str, level: Level) -> web.Response:
+        """Answer one request as it was read off the wire. Never raises, as `handle`."""
+        claimed = _claimed_service(wire.header("authorization") or "")
         try:
-            verified = await self._verify(wire, incoming.host)
+            verified = await self._verify(wire, host)
         except SignoffError as error:
             self.unauthenticated += 1
             return _native(render_denial(self._models, wire, claimed, str(error)))
         try:
             if wire.path.startswith(OWN_PATH):
                 return await self._own(wire, verified.key.principal)
-            return await self._answer(wire, verified, level_of(incoming.transport))
+            return await self._answer(wire, verified, level)
         except SignoffError as error:
             return _native(render_denial(self._models, wire, verified.service, str(error)))
         except Exception as error:  # A fault of ours is a denial, never a way through.
@@ -132,9 +140,7 @@ class AwsGate:
             now_ms=self._clock.now_ms(),
         )
 
-    async def _answer(
-        self, wire: WireRequest, verified: Verified, level: Level
-    ) -> web.StreamResponse:
+    async def _answer(self, wire: WireRequest, verified: Verified, level: Level) -> web.Response:
         try:
             reading = read(
                 self._models,
@@ -178,7 +184,7 @@ class AwsGate:
         chain = Chain(self._ledger, self._clock, request)
         await chain.note(Mark.DECIDED, decision=decision, method=wire.method)
 
-    async def _own(self, wire: WireRequest, principal: Principal) -> web.StreamResponse:
+    async def _own(self, wire: WireRequest, principal: Principal) -> web.Response:
         ticket = wire.path.removeprefix(OWN_PATH + "ticket/")
         seen = await self._tickets(ticket, principal)
         if seen is None:
@@ -261,14 +267,19 @@ async def _wire(incoming: web.BaseRequest, most: int) -> WireRequest:
         raise _too_big(most)
     body = b""
     if incoming.can_read_body:
-        chunks, size = [], 0
-        async for chunk in incoming.content.iter_any():
-            size += len(chunk)
-            if size > most:
-                raise _too_big(most)
-            chunks.append(chunk)
-        body = b"".join(chunks)
+        async with asyncio.timeout(BODY_SECONDS):
+            body = await _body(incoming, most)
     return WireRequest(incoming.method, path, query, headers, body)
+
+
+async def _body(incoming: web.BaseRequest, most: int) -> bytes:
+    chunks, size = [], 0
+    async for chunk in incoming.content.iter_any():
+        size += len(chunk)
+        if size > most:
+            raise _too_big(most)
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
 def _too_big(most: int) -> MalformedRequest:

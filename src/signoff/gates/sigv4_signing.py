@@ -64,6 +64,7 @@ _NOT_FORWARDED = frozenset(
         "authorization",
         "connection",
         "content-length",
+        "cookie",
         "date",
         "expect",
         "forwarded",
@@ -81,6 +82,11 @@ _NOT_FORWARDED = frozenset(
         "x-amz-security-token",
         "x-amzn-trace-id",
         "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-http-method",
+        "x-http-method-override",
+        "x-method-override",
     }
 )
 

@@ -24,8 +24,8 @@ from signoff.store.contracts import Notary, Tree, TreeFrom
 from signoff.store.mark import HighWaterMark
 
 GROUP_MOST = 1024
-GATHER_S = 0.001
-"""While many write at once, a commit waits this long for company; a lone one never does."""
+GATHER_S = 0.002
+"""While many write at once, a commit waits this long (seconds) for company; else it never does."""
 
 MARK_LATE_S = 1.0
 """The mark is at most this late for reads; for a change it is written before its answer."""

@@ -283,6 +283,19 @@ async def test_a_change_answered_500_is_in_doubt_and_a_read_is_not() -> None:
     assert outcome.reply is not None
 
 
+async def test_only_what_was_understood_as_a_read_goes_as_it_was_received() -> None:
+    body = b'{ "TableName": "t" }'
+    received = WireRequest("POST", "/", "", (("x-amz-target", "DynamoDB_20120810.X"),), body)
+    async with stub_aws(reply(200, b"{}", JSON)) as stub, client_of(stub) as client:
+        executor = AwsExecutor(client, verbatim=received)
+        await executor.execute(DELETE, original=True, until="")
+        await executor.reading().execute(DELETE, original=False, until="")
+        await executor.reading().execute(DELETE, original=True, until="")
+        await executor.execute(DELETE, original=True, until="")
+    written = b'{"TableName": "t"}'
+    assert [got.body for got in stub.got] == [written, written, body, written]
+
+
 async def test_s3_saying_200_to_a_failure_is_a_failure() -> None:
     copy = Action("aws", "s3:CopyObject", frozen(Bucket="b", Key="k", CopySource="b/j"), SCOPE)
     no = reply(200, b"<Error><Code>InternalError</Code><Message>m</Message></Error>")

@@ -165,7 +165,6 @@ def _aws_index(config: Config) -> tuple[Models, Index]:
     models = Models()
     models.preload(PRELOADED)
     preload()
-    preload()
     path = config.state_dir / "cache" / "aws-operations.json"
     try:
         return models, Index.load(path)

@@ -43,6 +43,16 @@ def name_of(uid: str) -> str:
     return tail.partition("/")[2] or tail.rpartition(":")[2]
 
 
+def place_of(uid: str, scope: Mapping[str, str]) -> tuple[str, str]:
+    """(account, region) of a resource: what its ARN says, else where the request is made.
+
+    A request may name what another account or region owns, and that is not where it was made.
+    """
+    parts = uid.split(":", 5) if uid.startswith("arn:") else []
+    region, account = (parts[3], parts[4]) if len(parts) == 6 else ("", "")
+    return account or scope.get("account", ""), region or scope.get("region", "")
+
+
 def queue_name(url: str) -> tuple[str, str]:
     """(account, queue name) of a queue URL; the account is empty when it names none."""
     parts = [p for p in url.split("?", 1)[0].split("/") if p]

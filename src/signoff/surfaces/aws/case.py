@@ -22,7 +22,7 @@ from signoff.model.effect import (
     Verb,
 )
 from signoff.model.values import Data, Value, freeze, frozen
-from signoff.surfaces.aws.arns import GLOBAL, arn, name_of
+from signoff.surfaces.aws.arns import GLOBAL, arn, name_of, place_of
 from signoff.surfaces.base import Captured, Places, Restoration
 
 NOT_ASKED = Answer(unanswered="not asked")
@@ -146,9 +146,9 @@ class Case:
         tags: Mapping[str, str] | None = None,
     ) -> Resource:
         """A resource with the environment it resolves to; a global one has no region."""
-        region = self.action.scope.get("region", "")
+        account, region = place_of(uid, self.action.scope)
         environment = self.places.environment_of(
-            account=self.action.scope.get("account", ""),
+            account=account,
             region="" if type_.partition(":")[0] in GLOBAL else region,
             name=name or name_of(uid),
             tags=tags or {},

@@ -3,13 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
-from signoff.model.effect import Effect, Kind, Reversibility, Verb
+from signoff.model.effect import Effect, Kind, Resource, Reversibility, Verb
 from signoff.model.values import Data, Value
 from signoff.surfaces.aws.case import Case, Reading
 from signoff.surfaces.aws.classify import Class, noun_of
+from signoff.surfaces.base import PRODUCTION
 
 NAMING = ("Arn", "ARN", "Arns", "ARNs", "Identifier", "Name", "Id", "ID", "Ids", "Names", "Url")
+ALSO_NAMING = frozenset(
+    {
+        "arn",
+        "arns",
+        "Bucket",
+        "bucket",
+        "cluster",
+        "Domain",
+        "domain",
+        "id",
+        "identifier",
+        "ids",
+        "instances",
+        "name",
+        "names",
+        "Namespace",
+        "namespace",
+        "ResourceARNList",
+        "Resource",
+        "resource",
+        "Resources",
+        "Rule",
+        "service",
+        "task",
+        "Values",
+    }
+)
+"""Members that name a target only in some operations: they can make a place stricter, and
+never lend it a name."""
 ROLES = frozenset(
     {
         "RoleArn",
@@ -40,10 +71,10 @@ def read(case: Case, found: Class) -> Reading:
     type_ = f"{case.service}:{noun_of(case.operation) or case.operation}"
     because = found.because
     known = Reversibility.EXACT if found.verb is Verb.READ else Reversibility.NONE
-    effects = tuple(
-        Effect(found.verb, case.resource(uid, type_, found.kind), (), known, because=because)
-        for uid in targets(case)
-    )
+    places = [case.resource(uid, type_, found.kind) for uid in targets(case)]
+    if found.verb is not Verb.READ:
+        places = _placed(case, places)
+    effects = tuple(Effect(found.verb, place, (), known, because=because) for place in places)
     passed = () if found.verb in (Verb.READ, Verb.UNKNOWN) else passed_roles(case)
     unknown = (f"`{case.action.name}`: {because}",) if found.verb is Verb.UNKNOWN else ()
     return Reading((*effects, *passed), unknown)
@@ -78,6 +109,36 @@ def targets(case: Case) -> tuple[str, ...]:
     if all(isinstance(given.get(n.partition("/")[0]), str) for n in named):
         return (case.arn(case.service, ":".join(named)),)
     return tuple(dict.fromkeys(case.arn(case.service, n) for n in named))
+
+
+def _placed(case: Case, places: list[Resource]) -> list[Resource]:
+    """The same resources, where everything the request names lies in one environment.
+
+    Which of its names is the target is not known here, so no name lends its environment to
+    another: one that lies elsewhere takes the request to production.
+    """
+    others = {
+        case.resource(uid, "", Kind.OTHER).environment for uid in _mentioned(case.action.parameters)
+    }
+    if others <= {place.environment for place in places}:
+        return places
+    return [replace(place, environment=PRODUCTION) for place in places]
+
+
+def _mentioned(value: Value, member: str = "") -> Iterator[str]:
+    """Every name, id and ARN in the request at any depth, roles for services apart."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            if name not in ROLES:
+                yield from _mentioned(inner, name)
+    elif isinstance(value, tuple):
+        for inner in value:
+            yield from _mentioned(inner, member)
+    elif isinstance(value, str) and value:
+        if value.startswith("arn:"):
+            yield value
+        elif member.endswith(NAMING) or member in ALSO_NAMING:
+            yield f"{member}/{value}"
 
 
 def _named(given: Data) -> Iterator[tuple[str, str]]:

@@ -24,6 +24,7 @@ from signoff.config import Config
 from signoff.faces import render
 from signoff.faces.control import listen, make_control_app
 from signoff.faces.office import Office
+from signoff.gates.run import probe
 from signoff.house import House
 from signoff.model.errors import ConfigInvalid
 from signoff.store.reading import StateFile
@@ -94,9 +95,17 @@ async def _open_doors(house: House) -> list[web.ServerRunner | web.AppRunner]:
     address, port = runner.addresses[0][:2]
     endpoint = f"http://{address}:{port}"
     await _gate_socket(runner, config.gate_socket)
+    # Who comes over the port may be anybody on this machine; who comes through the socket
+    # was, where that is possible here, put into a sandbox by `signoff run`.
+    inside = (await asyncio.to_thread(probe)).level
     gates = [
-        {"name": "aws", "address": endpoint, "mode": house.mode},
-        {"name": "aws", "address": str(config.gate_socket), "mode": house.mode},
+        {"name": "aws", "address": endpoint, "mode": house.mode, "level": house.level.value},
+        {
+            "name": "aws",
+            "address": str(config.gate_socket),
+            "mode": house.mode,
+            "level": f"{inside.value} under `signoff run`",
+        },
     ]
     office = Office(house, gates, endpoint)
     control = await listen(make_control_app(office), config.control_socket)

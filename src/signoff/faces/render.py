@@ -271,7 +271,10 @@ def status(seen: Mapping[str, object], paint: Paint = plain) -> list[str]:
     for gate in _objects(seen.get("gates")):
         mode = safe(gate.get("mode", "?"))
         told = paint("red", "OBSERVES: forwards everything") if mode == "observe" else mode
-        gates.append(f"{safe(gate.get('name', '?'))}  {safe(gate.get('address', ''))}  {told}")
+        level = f"  {safe(gate['level'])}" if gate.get("level") else ""
+        gates.append(
+            f"{safe(gate.get('name', '?'))}  {safe(gate.get('address', ''))}  {told}{level}"
+        )
     lines += _block("gates", gates)
     guard = safe(seen.get("safeguard", ""))
     lines += _block("policy", [f"{safe(seen.get('bundle', ''))[:12]}  {guard}".strip()])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Context
 
 from signoff.model.action import Answer
 from signoff.model.effect import Bound, Effect, Kind, Resource, Reversibility, Step, Verb
@@ -20,6 +21,8 @@ from signoff.surfaces.base import Restoration
 BATCH = 25
 ATTRIBUTES_MOST = 100
 KEY_TEXT_MOST = 200
+NUMBERS = Context(prec=60, Emin=-999, Emax=999)
+"""More than DynamoDB's own numbers: 38 digits, magnitudes to 10^126 (API Reference, N)."""
 TABLE_RESIDUE = (
     "a new table id; writes during the copy; streams, autoscaling, alarms and the recovery "
     "points of the old table"
@@ -164,12 +167,30 @@ def before_image(case: Case, write: ItemWrite) -> Data | None:
         return {}
     if not answer.ok or answer.truncated:
         return None
-    return images.get(digest(write.key), {})
+    return images.get(key_digest(write.key), {})
+
+
+def key_digest(key: Data) -> str:
+    """The same for two spellings of one key: to DynamoDB the numbers `1.0`, `01` and `1` are
+    one, and it answers with the shortest."""
+    return digest({name: _spelled(c.mapping(typed)) for name, typed in key.items()})
+
+
+def _spelled(typed: Data) -> Value:
+    number = typed.get("N")
+    try:
+        if isinstance(number, str):
+            return ("N", str(NUMBERS.create_decimal(number.strip()).normalize(NUMBERS) + 0))
+    except ArithmeticError:
+        pass
+    return typed
 
 
 def _read_items(case: Case, table: str) -> tuple[Answer, dict[str, Data]]:
     """One read for all items the request writes in one table."""
-    keys = {digest(w.key): w.key for w in writes(case) if w.table == table and w.key is not None}
+    keys = {
+        key_digest(w.key): w.key for w in writes(case) if w.table == table and w.key is not None
+    }
     request = {table: {"Keys": list(keys.values()), "ConsistentRead": True}}
     answer = case.ask("dynamodb:BatchGetItem", RequestItems=request)
     if c.mapping(answer.value.get("UnprocessedKeys")):
@@ -180,7 +201,7 @@ def _read_items(case: Case, table: str) -> tuple[Answer, dict[str, Data]]:
 def _images(value: Data, table: str, sample: Data) -> dict[str, Data]:
     responses = c.mapping(value.get("Responses"))
     found = c.entries(responses.get(table)) or c.entries(responses.get(table.rpartition("/")[2]))
-    return {digest({n: i.get(n) for n in sample}): i for i in found}
+    return {key_digest({n: i.get(n) for n in sample}): i for i in found}
 
 
 def _table_is_absent(case: Case, table: str) -> bool:
@@ -202,9 +223,9 @@ def restore_items(undoing: Undoing) -> Restoration:
     residue = []
     seen = set()
     for write in writes(before):
-        if write.key is None or digest([write.table, write.key]) in seen:
+        if write.key is None or (write.table, key_digest(write.key)) in seen:
             continue
-        seen.add(digest([write.table, write.key]))
+        seen.add((write.table, key_digest(write.key)))
         old, new = before_image(before, write), before_image(now, write)
         if old is None or new is None:
             residue.append(f"{write.table}: {key_text(write.key)} was not captured")

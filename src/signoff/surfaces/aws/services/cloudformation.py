@@ -34,6 +34,12 @@ SAFER = (
     "look at it with `describe-change-set`, then `execute-change-set`"
 )
 SECRET = "****"  # noqa: S105  what CloudFormation shows of a NoEcho parameter
+STACK_POLICY = (
+    "StackPolicyBody",
+    "StackPolicyURL",
+    "StackPolicyDuringUpdateBody",
+    "StackPolicyDuringUpdateURL",
+)
 STACK_RESIDUE = "the stack's id and its history"
 
 
@@ -276,8 +282,11 @@ def update_stack(case: Case) -> Reading:
         unknown = "what the update changes: a macro writes the template"
         return Reading((effect(Verb.UNKNOWN, here, because=unknown),), (unknown,), (), SAFER)
     found = [effect(Verb.UPDATE, here, Reversibility.BOUNDED, because="updates the stack")]
+    if any(case.get(member) for member in STACK_POLICY):
+        why = "sets aside or exchanges the stack's own policy"
+        found.append(effect(Verb.DISARM, here, because=why))
     for change in compare(stack.template, new, changed_parameters(case, stack)):
-        found.append(_change(case, here, stack, change))
+        found.extend(_change(case, here, stack, change))
     return Reading(tuple(found), safer=SAFER)
 
 
@@ -299,20 +308,21 @@ def changed_parameters(case: Case, stack: Stack) -> frozenset[str]:
     return frozenset(changed | (set(stack.parameters) - listed))
 
 
-def _change(case: Case, here: Resource, stack: Stack, change: Changed) -> Effect:
+def _change(case: Case, here: Resource, stack: Stack, change: Changed) -> tuple[Effect, ...]:
     if change.how == "added":
-        return stacks.added(case, here, change.type, change.logical)
+        return (stacks.added(case, here, change.type, change.logical),)
     physical = _physical_id(stack, change.logical)
     if change.how == "removed":
         policy = own_policies(stack).get(change.logical, "")
-        return stacks.deleted(case, here, change.type, physical, policy)
+        return (stacks.deleted(case, here, change.type, physical, policy),)
     row = facts_of(change.type)
     replacing = c.texts(row.get("replacing"))
     in_place = "replacing" in row and not set(change.properties) & {*replacing, "*"}
     names = ", ".join(change.properties)
     if in_place:
-        return _in_place(case, here, change.type, physical, f"changes {names}")
-    return _replaced(case, here, change.type, physical, f"{names} may replace it")
+        why = f"changes {names}"
+        return stacks.changed(case, here, change.type, physical, change.properties, why)
+    return (_replaced(case, here, change.type, physical, f"{names} may replace it"),)
 
 
 def _physical_id(stack: Stack, logical: str) -> str:
@@ -320,13 +330,6 @@ def _physical_id(stack: Stack, logical: str) -> str:
         if one.get("LogicalResourceId") == logical:
             return c.text(one.get("PhysicalResourceId")) or logical
     return logical
-
-
-def _in_place(case: Case, here: Resource, type_: str, physical: str, why: str) -> Effect:
-    resource = stacks.member(case, here, type_, physical)
-    access = resource.kind is Kind.ACCESS
-    verb = Verb.PERMIT if access else Verb.UPDATE
-    return effect(verb, resource, Reversibility.BOUNDED, because=why)
 
 
 def _replaced(case: Case, here: Resource, type_: str, physical: str, why: str) -> Effect:
@@ -410,7 +413,7 @@ def execute_change_set(case: Case) -> Reading:
     found = [effect(Verb.UPDATE, here, Reversibility.BOUNDED, because="executes a change set")]
     for change in c.entries(answer.value.get("Changes")):
         one = c.mapping(change.get("ResourceChange"))
-        found.append(_planned(case, here, stack, one))
+        found.extend(_planned(case, here, stack, one))
     plan = _fenced(case, answer.value)
     return Reading(tuple(found), plan=plan)
 
@@ -424,31 +427,38 @@ def _fenced(case: Case, described: Data) -> tuple[Step, ...]:
     return (Step(replace(case.action, parameters=parameters)),)
 
 
-def _planned(case: Case, here: Resource, stack: Stack, one: Data) -> Effect:
+def _planned(case: Case, here: Resource, stack: Stack, one: Data) -> tuple[Effect, ...]:
     type_, logical = c.text(one.get("ResourceType")), c.text(one.get("LogicalResourceId"))
     physical = c.text(one.get("PhysicalResourceId")) or _physical_id(stack, logical)
     scope = ", ".join(c.texts(one.get("Scope")))
     match one.get("Action"):
         case "Add":
-            return stacks.added(case, here, type_, logical)
+            return (stacks.added(case, here, type_, logical),)
         case "Remove":
             policy = "Retain" if one.get("PolicyAction") == "Retain" else ""
             policy = policy or own_policies(stack).get(logical, "")
-            return stacks.deleted(case, here, type_, physical, policy)
+            return (stacks.deleted(case, here, type_, physical, policy),)
         case "Modify" if one.get("Replacement") in ("True", "Conditional"):
             why = "CloudFormation says it is replaced: " + c.text(one.get("Replacement"))
-            return _replaced(case, here, type_, physical, why)
+            return (_replaced(case, here, type_, physical, why),)
         case "Modify" if one.get("Replacement") == "False":
-            return _in_place(case, here, type_, physical, f"changes {scope or 'it in place'}")
+            why = f"changes {scope or 'it in place'}"
+            return stacks.changed(case, here, type_, physical, _properties(one), why)
         case "Modify":
             why = "CloudFormation does not say whether it is replaced"
-            return _replaced(case, here, type_, physical, why)
+            return (_replaced(case, here, type_, physical, why),)
         case "Import":
             resource = stacks.member(case, here, type_, physical)
             known = Reversibility.BOUNDED
-            return effect(Verb.UPDATE, resource, known, because="taken into the stack")
+            return (effect(Verb.UPDATE, resource, known, because="taken into the stack"),)
     resource = stacks.member(case, here, type_, physical)
-    return effect(Verb.UNKNOWN, resource, because="CloudFormation decides while it runs")
+    return (effect(Verb.UNKNOWN, resource, because="CloudFormation decides while it runs"),)
+
+
+def _properties(change: Data) -> tuple[str, ...]:
+    """Names of the properties a change set says it changes."""
+    targets = (c.mapping(detail.get("Target")) for detail in c.entries(change.get("Details")))
+    return tuple(c.text(target.get("Name")) for target in targets)
 
 
 def capture_template(case: Case) -> None:

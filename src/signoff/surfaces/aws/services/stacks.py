@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from signoff.model.effect import Bound, Effect, Kind, Resource, Reversibility, Verb
@@ -16,6 +16,20 @@ from signoff.surfaces.aws.templates import read_template
 from signoff.surfaces.base import PRODUCTION
 
 OBJECTS_MOST = 10_000
+NESTED = "AWS::CloudFormation::Stack"
+RUNNING = frozenset(
+    {
+        "AWS::CloudFormation::CustomResource",
+        "AWS::EC2::Instance",
+        "AWS::Events::Rule",
+        "AWS::Lambda::EventSourceMapping",
+        "AWS::SSM::Association",
+        "AWS::Scheduler::Schedule",
+    }
+)
+"""Types that run what their properties say, at once or later; `Custom::*` does as well."""
+
+WIDENING = ("AWS::IAM::", "AWS::RolesAnywhere::", "AWS::SSO::", "AWS::RAM::", "AWS::Lambda::Url")
 
 
 @dataclass(frozen=True)
@@ -164,12 +178,60 @@ def added(case: Case, stack: Resource, type_: str, logical: str) -> Effect:
     kind = Kind(c.text(row.get("kind", "other")))
     type_name = c.text(row.get("type")) or type_
     resource = Resource(f"{stack.uid}/{logical}", type_name, stack.environment, kind)
-    verb = Verb.CREATE
-    if type_.startswith("AWS::IAM::") or kind is Kind.ACCESS:
+    verb, known, why = Verb.CREATE, Reversibility.BOUNDED, "added by the template"
+    if type_.startswith(WIDENING) or type_.endswith("Policy") or kind is Kind.ACCESS:
         verb = Verb.PERMIT
-    if type_.startswith("Custom::") or type_ == "AWS::CloudFormation::CustomResource":
-        verb = Verb.EXECUTE
-    return Effect(verb, resource, (), Reversibility.BOUNDED, "", "added by the template")
+    if runs(type_):
+        verb, known, why = Verb.EXECUTE, Reversibility.NONE, "runs what its properties say"
+    if type_ == NESTED:
+        verb, known, why = (
+            Verb.UNKNOWN,
+            Reversibility.NONE,
+            "what a nested stack holds is not known",
+        )
+    return Effect(verb, resource, (), known, "", why)
+
+
+def runs(type_: str) -> bool:
+    """Whether having a resource of this type runs code or calls of somebody's choosing."""
+    return type_ in RUNNING or type_.startswith("Custom::")
+
+
+GRAVE = (
+    ("deletes", Verb.DELETE, Reversibility.NONE),
+    ("disarms", Verb.DISARM, Reversibility.NONE),
+    ("executes", Verb.EXECUTE, Reversibility.NONE),
+    ("permits", Verb.PERMIT, Reversibility.BOUNDED),
+)
+"""Members of a type's row: properties that do more than change a setting."""
+
+
+def changed(
+    case: Case, stack: Resource, type_: str, physical: str, names: Iterable[str], why: str
+) -> tuple[Effect, ...]:
+    """A resource that stays and gets other properties (`names`, where they are known).
+
+    Of a type nobody wrote a row for, nobody knows what its properties do; what runs code
+    runs it again; what a nested stack does within is not shown to whoever asks for it.
+    """
+    resource = member(case, stack, type_, physical)
+    row = facts_of(type_)
+    if type_ == NESTED:
+        why = "what changes within the nested stack is not known"
+        return (Effect(Verb.UNKNOWN, resource, because=why),)
+    found = [
+        Effect(verb, resource, bounds_of(case, type_, physical), known, "", f"changes {name}")
+        for given, verb, known in GRAVE
+        for name in c.texts(row.get(given))
+        if name in set(names)
+    ]
+    if found:
+        return tuple(found)
+    if runs(type_):
+        return (Effect(Verb.EXECUTE, resource, because=why),)
+    verb = Verb.PERMIT if resource.kind is Kind.ACCESS else Verb.UPDATE
+    known = Reversibility.BOUNDED if row else Reversibility.NONE
+    return (Effect(verb, resource, (), known, "", why),)
 
 
 def retained(stack: Stack) -> Mapping[str, str]:

@@ -107,14 +107,17 @@ def write(case: Case) -> Reading:
     """PutObject, CopyObject or the end of a multipart upload: a new object, or over one."""
     one = Object(case.text("Bucket"), case.text("Key"))
     resource = object_resource(case, one)
-    found = [_written(case, one, resource)]
+    return Reading((_written(case, one, resource), *_opened(case, resource)))
+
+
+def _opened(case: Case, resource: Resource) -> tuple[Effect, ...]:
     granting = [m for m in case.action.parameters if m.startswith("Grant")]
-    if granting or case.text("ACL") not in ("", *PRIVATE_ACLS):
-        why = "opens the object to others"
-        residue = "what was read meanwhile"
-        permit = effect(Verb.PERMIT, resource, Reversibility.BOUNDED, residue=residue, because=why)
-        found.append(permit)
-    return Reading(tuple(found))
+    if not granting and case.text("ACL") in ("", *PRIVATE_ACLS):
+        return ()
+    why = "opens the object to others"
+    residue = "what was read meanwhile"
+    known = Reversibility.BOUNDED
+    return (effect(Verb.PERMIT, resource, known, residue=residue, because=why),)
 
 
 def _written(case: Case, one: Object, resource: Resource) -> Effect:
@@ -197,15 +200,18 @@ def _content_back(case: Case, one: Object, where: dict[str, str]) -> Restoration
 
 
 def part(case: Case) -> Reading:
-    """The start or a part of a multipart upload: nobody sees it until it is completed."""
+    """The start or a part of a multipart upload: nobody sees it until it is completed.
+
+    The start says who may read the object then; its completion does not say it again.
+    """
     one = Object(case.text("Bucket"), case.text("Key"))
     bucket = bucket_resource(case, one.bucket)
     uid = f"{bucket.uid}/{one.key}?upload"
     upload = Resource(uid, "s3:upload", bucket.environment, Kind.OTHER)
     why = "seen by nobody until the upload is completed"
     residue = "the parts until the upload is aborted"
-    known = Reversibility.BOUNDED
-    return c.single(effect(Verb.CREATE, upload, known, residue=residue, because=why))
+    begun = effect(Verb.CREATE, upload, Reversibility.BOUNDED, residue=residue, because=why)
+    return Reading((begun, *_opened(case, object_resource(case, one))))
 
 
 def capture_upload(case: Case) -> None:

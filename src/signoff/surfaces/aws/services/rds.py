@@ -173,11 +173,7 @@ def modify(case: Case) -> Reading:
     if given.get("DeletionProtection") is False:
         why = "turns deletion protection off"
         found.append(effect(Verb.DISARM, here, Reversibility.BOUNDED, because=why))
-    if c.number(given.get("BackupRetentionPeriod")) == 0:
-        uid = f"{here.uid}/automated-backups"
-        points = Resource(uid, "rds:auto-backup", here.environment, Kind.RECOVERY)
-        why = "deletes every automated backup and stops making them"
-        found.append(effect(Verb.DISARM, points, residue="the automated backups", because=why))
+    found.extend(_backups_lost(here, described, c.number(given.get("BackupRetentionPeriod"))))
     if given.get("PubliclyAccessible") is True:
         why = "opens the database to the internet"
         found.append(effect(Verb.PERMIT, here, Reversibility.BOUNDED, because=why))
@@ -191,6 +187,19 @@ def modify(case: Case) -> Reading:
         why = "changes settings of the database"
         found.append(effect(Verb.UPDATE, here, known or Reversibility.NONE, because=why))
     return Reading(tuple(found))
+
+
+def _backups_lost(here: Resource, described: Data, days: int | None) -> tuple[Effect, ...]:
+    """Automated backups that are older than the new retention are deleted, at 0 all of them."""
+    before = c.number(described.get("BackupRetentionPeriod"))
+    if days is None or (days > 0 and before is not None and days >= before):
+        return ()
+    uid = f"{here.uid}/automated-backups"
+    points = Resource(uid, "rds:auto-backup", here.environment, Kind.RECOVERY)
+    why = "deletes every automated backup and stops making them"
+    if days:
+        why = f"deletes the automated backups older than {days} days"
+    return (effect(Verb.DISARM, points, residue="the automated backups", because=why),)
 
 
 def _known(case: Case, described: Data) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from signoff.approvals.desk import Desk
-from signoff.approvals.keys import create_key, sign
 from signoff.breaker import Breaker
 from signoff.model.action import Action, Principal
 from signoff.model.decision import Hold, SignOff, Verdict
@@ -31,19 +33,19 @@ from signoff.understand import Reader
 from signoff.undo import Rewind
 
 AGENT = Principal("builder", "R-1", "olga")
-PASSPHRASE = "correct horse battery staple"
 NAMES = ("olga", "ana", "bo", "cy")
 
 
 @functools.cache
-def people() -> tuple[tuple[Human, ...], dict[str, tuple[str, EnrolledKey]]]:
-    """Four humans with passphrase keys, made once for the whole test run."""
+def people() -> tuple[tuple[Human, ...], dict[str, tuple[Ed25519PrivateKey, EnrolledKey]]]:
+    """Four humans with keys that lie open: a passphrase a signature would take its time."""
     humans, secrets = [], {}
     for name in NAMES:
-        new = create_key(PASSPHRASE, cost=1 << 14)
-        key = EnrolledKey.parse(new.public)
+        private = Ed25519PrivateKey.generate()
+        public = base64.b64encode(private.public_key().public_bytes_raw()).decode()
+        key = EnrolledKey.parse(f"signoff-ed25519 {public}")
         humans.append(Human(name, (key,)))
-        secrets[name] = (new.encrypted, key)
+        secrets[name] = (private, key)
     return tuple(humans), secrets
 
 
@@ -106,7 +108,7 @@ class Stage:
     async def sign(self, ticket: str, human: str, verdict: Verdict = Verdict.APPROVE) -> Hold:
         """One human signs what the desk shows."""
         text = await self.desk.text(ticket, verdict)
-        encrypted, key = people()[1][human]
-        made = sign(encrypted, PASSPHRASE, text)
-        row = SignOff(ticket, human, verdict, key.fingerprint, made, self.clock.now_ms())
+        private, key = people()[1][human]
+        now = self.clock.now_ms()
+        row = SignOff(ticket, human, verdict, key.fingerprint, private.sign(text), now)
         return await self.desk.sign(row)

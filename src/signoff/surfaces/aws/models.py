@@ -151,16 +151,20 @@ def is_sensitive(shape: Any) -> bool:
 
 
 _TOKENS = frozenset({"clienttoken", "clientrequesttoken", "idempotencytoken"})
+_MARKED = ("token", "tokenid", "requestid", "operationid")
+"""How names of real tokens end. Some models mark a member as one that names the thing itself
+(`NamedQueryId` of athena's DeleteNamedQuery), and that decides what the request does."""
 _NO_TOKENS = frozenset({"codepipeline"})
 """There a `clientToken` is half of a job worker's identity."""
 
 
-def _tokens(service: str, members: Mapping[str, Any]) -> frozenset[str]:
+def _tokens(service: str, model: Any, members: Mapping[str, Any]) -> frozenset[str]:
     """Idempotency tokens by their names: not every model marks them (CloudFormation's none,
     sixteen operations of EC2)."""
+    marked = frozenset(n for n in model.idempotent_members if n.lower().endswith(_MARKED))
     if service in _NO_TOKENS:
-        return frozenset()
-    return frozenset(
+        return marked
+    return marked | frozenset(
         name
         for name, shape in members.items()
         if name.lower() in _TOKENS and shape.type_name == "string"
@@ -177,7 +181,7 @@ def _facts(service: str, name: str, model: Any) -> Operation:
         model=model,
         input=shape,
         output=model.output_shape,
-        generated=frozenset(model.idempotent_members) | _tokens(service, members),
+        generated=_tokens(service, model, members),
         sensitive=frozenset(k for k, v in members.items() if is_sensitive(v)),
         body=body,
         raw=bool(body) and members[body].type_name == "blob",

@@ -149,3 +149,16 @@ def test_an_update_that_sets_the_stack_policy_aside_disarms() -> None:
         StackPolicyDuringUpdateBody="{}",
     )
     assert worst(found)[0] is Verb.DISARM
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"Resources": {"One": {"Type": "AWS::SQS::Queue"}, "One": {"Type": "AWS::SQS::Queue"}}}',
+        "Resources:\n  One: {Type: 'AWS::SQS::Queue'}\n  One: {Type: 'AWS::SQS::Queue'}\n",
+    ],
+)
+def test_a_template_that_says_a_name_twice_is_not_understood(body: str) -> None:
+    world = stack({"Type": "AWS::SQS::Queue"})
+    found = understood("cloudformation:UpdateStack", world, StackName="s", TemplateBody=body)
+    assert [e.verb for e in found] == [Verb.UNKNOWN]

@@ -32,7 +32,9 @@ def read_template(body: Value) -> Data | None:
 @lru_cache(maxsize=64)
 def _read_text(body: str) -> Data | None:
     try:
-        found: object = json.loads(body)
+        found: object = json.loads(body, object_pairs_hook=_distinct)
+    except _TwiceError:
+        return None
     except (ValueError, RecursionError):
         found = read_yaml(body)
     try:
@@ -42,6 +44,17 @@ def _read_text(body: str) -> Data | None:
     if isinstance(template, Mapping) and isinstance(template.get("Resources"), Mapping):
         return template
     return None
+
+
+class _TwiceError(Exception):
+    """A name stands twice in one object: which of the two counts, nobody says."""
+
+
+def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _TwiceError
+    return found
 
 
 def write_template(template: Data) -> str | None:

@@ -17,7 +17,16 @@ TEXT_MOST = 100_000
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # the base class has no types
-    """Safe, with `!Ref` and its kin, and dates left as text."""
+    """Safe, with `!Ref` and its kin, dates left as text, and no name twice in one mapping:
+    which of the two counts, nobody says."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """As the safe loader does; raises `YAMLError` for a name that stands there twice."""
+        names = [str(name.value) for name, _ in node.value]
+        if len(set(names)) != len(names):
+            raise yaml.YAMLError("a name stands twice in one mapping")
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        return found
 
 
 def _intrinsic(loader: Any, suffix: str, node: Any) -> object:

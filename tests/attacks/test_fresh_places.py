@@ -90,3 +90,20 @@ def test_another_accounts_or_regions_resource_is_not_where_the_request_is_made(
         rules=({"environment": "development", "account": "111122223333", "region": "eu-west-1"},)
     )
     assert understood(name, parameters, here).environments == ("production",)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("s3:DeleteObject", {"Bucket": "dev-x-4k2m9qz7h1-s3alias", "Key": "k"}),
+        ("s3:DeleteObject", {"Bucket": "dev-x-4k2m9qz7h1--ol-s3", "Key": "k"}),
+        (
+            "dynamodb:DeleteTable",
+            {"TableName": "arn:aws:dynamodb:eu-west-1:111122223333:table/shop/index/dev-x"},
+        ),
+    ],
+)
+def test_the_name_of_a_way_to_a_thing_is_not_the_name_of_the_thing(
+    name: str, parameters: dict[str, object]
+) -> None:
+    assert understood(name, parameters, BY_NAME).environments == ("production",)

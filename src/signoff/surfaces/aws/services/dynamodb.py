@@ -101,7 +101,7 @@ def table_resource(case: Case, table: str) -> Resource:
     uid = table if table.startswith("arn:") else case.arn("dynamodb", f"table/{table}")
     answer = case.ask("dynamodb:ListTagsOfResource", ResourceArn=uid)
     tags = c.tags(answer.value.get("Tags")) if answer.ok else {}
-    name = uid.rpartition("/")[2]
+    name = uid.partition("/")[2].partition("/")[0]
     return case.resource(uid, "dynamodb:table", Kind.DATA, name=name, tags=tags)
 
 

@@ -9,7 +9,7 @@ Source: Amazon S3 API Reference; "Conditional writes"; "Working with delete mark
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote, urlencode
 
 from signoff.model.action import Answer
@@ -18,7 +18,10 @@ from signoff.model.values import Data
 from signoff.surfaces.aws import case as c
 from signoff.surfaces.aws.case import Case, Reading, Undoing, effect
 from signoff.surfaces.aws.services.stacks import count_objects
-from signoff.surfaces.base import Restoration
+from signoff.surfaces.base import PRODUCTION, Restoration
+
+ACCESS_POINTS = ("-s3alias", "--ol-s3", ".mrap")
+"""How the names end under which an access point is used like a bucket."""
 
 COPY_MOST = 5 << 30
 """Bytes one CopyObject can copy."""
@@ -74,7 +77,11 @@ def bucket_resource(case: Case, bucket: str, type_: str = "s3:bucket") -> Resour
     answer = case.ask("s3:GetBucketTagging", Bucket=bucket)
     tags = c.tags(answer.value.get("TagSet")) if answer.ok else {}
     uid = case.arn("s3", bucket)
-    return case.resource(uid, type_, Kind.DATA, name=bucket, tags=tags)
+    found = case.resource(uid, type_, Kind.DATA, name=bucket, tags=tags)
+    if bucket.startswith("arn:") or bucket.endswith(ACCESS_POINTS):
+        # An access point is named by whoever made it; which bucket it leads to is not known.
+        return replace(found, environment=case.places.override or PRODUCTION)
+    return found
 
 
 def object_resource(case: Case, one: Object) -> Resource:

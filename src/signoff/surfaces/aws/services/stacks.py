@@ -84,8 +84,8 @@ def read_stack(case: Case, given: str) -> Stack:
 
 
 def stack_resource(case: Case, given: str, described: Data) -> Resource:
-    """The stack itself: an environment's container."""
-    name = stack_name(given)
+    """The stack itself: an environment's container, by the name it has, not the one given."""
+    name = c.text(described.get("StackName")) or stack_name(given)
     uid = c.text(described.get("StackId")) or (
         given if given.startswith("arn:") else case.arn("cloudformation", f"stack/{name}")
     )

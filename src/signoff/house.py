@@ -74,6 +74,7 @@ class House:
     level: Level
     observe: frozenset[str]
     signer: Signer
+    code_warning: str = ""
 
     @property
     def clock(self) -> Clock:
@@ -165,7 +166,8 @@ class House:
         """What stands now, as `render.status` reads it."""
         size, root = self.store.head()
         switches = await self.store.switches()
-        warnings = [w for w in (self.store.mark_trouble(), self.client.trouble) if w]
+        troubles = (self.store.mark_trouble(), self.client.trouble, self.code_warning)
+        warnings = [w for w in troubles if w]
         if self.store.rollback is not None:
             warnings.append(f"the ledger was rolled back: {self.store.rollback.why}")
 

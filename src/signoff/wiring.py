@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import base64
 import os
+import sys
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -135,8 +137,21 @@ def _furnish(
     level = Level.ADVISORY
     return House(
         config, bundle, judge, store, vault, client, models, index, pipeline, desk, rewind,
-        level, observe, signer,
+        level, observe, signer, _code_warning(),
     )  # fmt: skip
+
+
+def _code_warning() -> str:
+    """Why somebody else could change the program itself; empty when nobody can.
+
+    Told by `status`, not refused: a checkout is often writable by its owner's own group.
+    """
+    try:
+        for path in (Path(__file__), Path(sys.executable)):
+            check_owned(path, "signoff's code")
+    except ConfigInvalid as error:
+        return f"{error.what}: {error.why}; next: {error.next_step}"
+    return ""
 
 
 def _bundle(config: Config) -> Bundle:

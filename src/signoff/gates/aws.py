@@ -267,8 +267,11 @@ async def _wire(incoming: web.BaseRequest, most: int) -> WireRequest:
         raise _too_big(most)
     body = b""
     if incoming.can_read_body:
-        async with asyncio.timeout(BODY_SECONDS):
+        if incoming.content.is_eof():  # All of it has arrived; most requests are like that.
             body = await _body(incoming, most)
+        else:
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await _body(incoming, most)
     return WireRequest(incoming.method, path, query, headers, body)
 
 

@@ -21,7 +21,7 @@ from signoff.breaker import Breaker
 from signoff.config import QUORUM_MOST, Config, check_owned, read_secret
 from signoff.gates.aws_client import AwsClient
 from signoff.gates.aws_credentials import EnvironmentSource, ProfileSource, RoleSource
-from signoff.gates.aws_endpoints import Endpoints
+from signoff.gates.aws_endpoints import Endpoints, check_regions
 from signoff.gates.aws_executor import AwsExecutor
 from signoff.house import POLL_SECONDS, House, StderrNotifier
 from signoff.ledger.checkpoint import Signer
@@ -197,6 +197,7 @@ def _client(config: Config, models: Models, index: Index, clock: Clock) -> AwsCl
         base = EnvironmentSource(os.environ)
     else:
         base = ProfileSource(aws.profile)
+    check_regions(aws.regions)
     region = aws.regions[0] if aws.regions else "us-east-1"
     source: EnvironmentSource | ProfileSource | RoleSource = base
     if aws.assume_role:

@@ -271,7 +271,7 @@ def test_hostile_names_never_raise_and_never_widen(agent: str, name: str, uid: s
     assert decision.ruling is not Ruling.ALLOW
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(understandings, facts, st.sampled_from([BROAD, LOOKING, SCOPED, filler_rules(9)]))
 def test_a_remembered_answer_is_the_one_the_engine_would_give(
     understanding: Understanding, given_facts: Facts, extra: Source

@@ -255,7 +255,9 @@ def _check_hold(hold: Hold, signoff: SignOff, now_ms: int) -> None:
             f"hold `{hold.ticket}` is `{hold.state.value}`", "a sign-off is good for one use", again
         )
     if hold.state is HoldState.APPROVED and signoff.verdict is Verdict.APPROVE:
-        raise SignOffInvalid(f"hold `{hold.ticket}` has its quorum", "nothing is left to approve")
+        raise SignOffInvalid(
+            f"hold `{hold.ticket}` has its quorum", "nothing is left to approve", "signoff holds"
+        )
     if now_ms >= hold.expires_ms:
         late = (now_ms - hold.expires_ms) // 1000
         raise SignOffInvalid(f"hold `{hold.ticket}` expired {late:,} s ago", "", again)

@@ -145,7 +145,16 @@ class Office:
         return await self._switch_off(name, "resume", proof)
 
     async def freeze(self, environment: str) -> Json:
-        """No changes in an environment until it is lifted."""
+        """No changes in an environment until it is lifted.
+
+        Raises `Refused` for a name that is no environment: nothing would be frozen.
+        """
+        known = self._house.config.environments
+        if known and environment not in (names := sorted(e.name for e in known)):
+            there = ", ".join(f"`{n}`" for n in names)
+            raise Refused(
+                f"no environment `{environment}`", f"there are {there}", "choose one of them"
+            )
         name, now = f"freeze/{environment}", self._house.clock.now_ms()
         await self._note(_NOBODY, SetSwitch(name, frozen(since_ms=now)), act="freeze", switch=name)
         return {"state": "frozen", "switch": name}
@@ -231,7 +240,9 @@ class Office:
 
     async def _switch_off(self, name: str, act: str, proof: Proof) -> Json:
         if name not in await self._house.store.switches():
-            raise Refused(f"`{name}` is not set", "", "signoff status")
+            doing, _, what = name.partition("/")
+            state = "frozen" if doing == "freeze" else "halted"
+            raise Refused(f"`{what}` is not {state}", "nothing to take back", "signoff status")
         who = Principal("", "", proof.human)
         await self._note(who, SetSwitch(name, frozen()), act=act, switch=name, proof=proof)
         return {"state": act, "switch": name}

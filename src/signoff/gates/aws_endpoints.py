@@ -7,6 +7,7 @@ tests) stands in for all of them.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -71,8 +72,7 @@ class Endpoints:
         model = self._models.service(service)
         if self._partitions is None:
             self._partitions = self._loader.load_data("partitions")
-        parts = self._partitions["partitions"]
-        known = {name: part["id"] for part in parts for name in part["regions"]}
+        known = _partition_of(self._partitions)
         if region not in known:
             raise _outside(region, "it is no region botocore knows")
         try:
@@ -99,6 +99,26 @@ class Endpoints:
             url_scheme, host = self._override
             return Endpoint(url_scheme, host, home, signing_name, fixed=True)
         return Endpoint("https", str(urlsplit(made.url).netloc), home, signing_name)
+
+
+def check_regions(regions: Iterable[str]) -> None:
+    """Raises `ConfigInvalid` for the first region of the settings that botocore does not know.
+
+    Reads botocore's list of partitions (some milliseconds).
+    """
+    known = _partition_of(Loader().load_data("partitions")) if regions else {}
+    for region in regions:
+        if region not in known:
+            raise ConfigInvalid(
+                f"there is no AWS region `{region[:40]}`",
+                "it is no region botocore knows",
+                "correct `aws.regions` (`init`: --region), as in `eu-west-1`",
+            )
+
+
+def _partition_of(partitions: Any) -> dict[str, str]:
+    """The partition of every region botocore lists."""
+    return {name: part["id"] for part in partitions["partitions"] for name in part["regions"]}
 
 
 def _outside(region: str, why: str) -> Refused:

@@ -54,6 +54,10 @@ def export(source: Source, path: Path) -> int:
     """
     note = source.checkpoint()
     size = parse_checkpoint(note)[0].size if note else 0
+    if path.exists() and not path.is_file():
+        raise LedgerUnavailable(
+            f"cannot write `{path}`", "it is there and no file", "name another file"
+        )
     fresh = path.with_name(path.name + ".new")
     try:
         handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
@@ -65,7 +69,8 @@ def export(source: Source, path: Path) -> int:
             os.fsync(file.fileno())
         os.replace(fresh, path)
     except OSError as error:
-        raise LedgerUnavailable(f"cannot write `{path}`", str(error)) from error
+        reason = (error.strerror or str(error)).lower()
+        raise LedgerUnavailable(f"cannot write `{path}`", reason, "name another file") from error
     return size
 
 

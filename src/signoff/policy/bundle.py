@@ -210,7 +210,9 @@ def _text(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise PolicyInvalid(
-            f"the policies do not load: `{path}`", error.strerror or "it cannot be read", ""
+            f"the policies do not load: `{path}`",
+            (error.strerror or "it cannot be read").lower(),
+            "correct the path, or make the file readable",
         ) from error
     if len(content) > SOURCE_MOST:
         raise PolicyInvalid(

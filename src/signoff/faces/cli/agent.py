@@ -70,7 +70,7 @@ def run(
 @json_option
 def ticket(ticket: str, wait: bool, timeout: int, as_json: bool) -> int:
     """What an agent may see of its own hold. Exit code 3 while it waits, 2 when it will
-    not run, 0 when the call may be repeated.
+    not run, 0 when the call may be repeated or was.
 
     Speaks to the gate with the run key of the shell variables.
     """

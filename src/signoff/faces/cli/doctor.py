@@ -94,9 +94,9 @@ def _policies(config: Config) -> str:
 
 
 def _ledger(config: Config) -> str:
-    from signoff.faces.cli.verification import verify_ledger
+    from signoff.faces.cli.verification import unwritten, verify_ledger
 
-    if not config.ledger_path.exists() and not config.high_water.exists():
+    if unwritten(config):
         return "not written yet"
     found = verify_ledger(None, None, config.ledger_path, "")
     findings = found["findings"]

@@ -126,4 +126,4 @@ def make_note(path: Path, note: str) -> None:
         path.write_text(note, "utf-8")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise LedgerUnavailable(f"cannot write `{path}`", reason) from error
+        raise LedgerUnavailable(f"cannot write `{path}`", reason, "name another file") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -62,7 +63,13 @@ def _switches(switches: Mapping[str, object]) -> dict[str, object]:
 
 def _root(note: str) -> str:
     lines = note.split("\n")
-    return lines[2] if len(lines) > 2 else ""
+    if len(lines) < 3:
+        return ""
+    try:
+        # In hex, as the daemon says it.
+        return base64.b64decode(lines[2], validate=True).hex()
+    except ValueError:
+        return ""
 
 
 def _members(body: bytes) -> dict[str, object]:

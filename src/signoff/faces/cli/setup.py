@@ -28,9 +28,11 @@ from signoff.config import (
 from signoff.faces.cli.account import Account, look_up
 from signoff.faces.cli.shared import DONE, answer, fail, json_option, tell
 from signoff.faces.cli.verification import PUBLIC_NAME, public_key
+from signoff.gates.aws_endpoints import check_regions
 from signoff.model.errors import ConfigInvalid
 from signoff.model.human import EnrolledKey, Human
 
+AWAY = "move it away first, or name a key with --public"
 ENVIRONMENTS = ("production", "staging", "development")
 MATCHERS = ("account", "region", "name", "tag")
 PORT, PORTS_TRIED = 4690, 100
@@ -188,6 +190,7 @@ def _asked(given: dict[str, object], yes: bool) -> dict[str, object]:
         question = "regions agents may call (blanks between, empty: all)"
         named = known.region if yes else _ask(question, known.region)
         given["regions"] = tuple(named.split())
+    check_regions(_texts(given["regions"]))
     for name in () if yes else ENVIRONMENTS:
         if not given[name]:
             rest = "all that nothing else names" if name == "production" else "nothing"
@@ -325,7 +328,7 @@ def _new_key(name: str, keys: Path) -> tuple[str, Path]:
 
     file = keys / f"{name}.key"
     if file.exists():
-        raise ConfigInvalid(f"the key `{file}` exists already", "a key is never written over")
+        raise ConfigInvalid(f"the key `{file}` exists already", "a key is never written over", AWAY)
     made = create_key(new_passphrase(name))
     make_private_file(file, made.encrypted, "the key")
     tell(f"the key of `{name}` is `{file}`: it belongs to that human alone")

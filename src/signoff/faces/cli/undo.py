@@ -37,6 +37,10 @@ def undo(
         return DONE
     for line in lines:
         click.echo(line, err=as_json)
+    if not (plan.get("actions") or plan.get("conflicts")):
+        # Nobody types a passphrase for nothing.
+        answer(as_json, {"state": "done", "undone": []}, ["undo      nothing left"], "signoff log")
+        return DONE
     arguments = {"action": action, "run": run, "since_ms": start, "plan": str(plan.get("digest"))}
     result = carry_out(Act.UNDO, arguments, human, key_file)
     return _told(result, as_json)

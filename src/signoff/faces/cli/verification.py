@@ -31,6 +31,8 @@ def verify_ledger(
     public = VerifierKey.parse(_key_text(config, key))
     remembered = [_note(checkpoint)] if checkpoint else []
     own = exported is None and db is None
+    if own and not remembered and config is not None and unwritten(config):
+        raise LedgerUnavailable("nothing is in the ledger yet", "no receipt", "signoff up")
     if own and config is not None and config.high_water.is_file():
         remembered.append(_note(config.high_water))
     source: ExportedLedger | StateFile
@@ -59,6 +61,19 @@ def verify_ledger(
         "note": note,
         "warnings": backwards,
     }
+
+
+def unwritten(config: Config) -> bool:
+    """Whether no receipt was ever written: no high-water mark, and no ledger or an empty one,
+    as a first `signoff up` leaves it that found something wrong."""
+    from signoff.store.reading import StateFile
+
+    if config.high_water.exists():
+        return False
+    if not config.ledger_path.exists():
+        return True
+    with StateFile(config.ledger_path) as state:
+        return state.size() == 0 and not state.checkpoint()
 
 
 def public_key(config: Config) -> str:
@@ -90,4 +105,6 @@ def _note(path: Path) -> str:
             return file.read(NOTE_BYTES_MOST).decode("utf-8", "replace")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise LedgerUnavailable(f"cannot read the checkpoint `{path}`", reason) from error
+        raise LedgerUnavailable(
+            f"cannot read the checkpoint `{path}`", reason, "name the file that was kept"
+        ) from error

@@ -57,7 +57,7 @@ class Pipeline:
         if decision.ruling is Ruling.HOLD and not observed:
             hold = await self.waiting.join(chain, seen, decision)
             if hold.state is not HoldState.APPROVED:
-                return self._stop(chain, Mark.HELD, decision, seen, ticket=hold.ticket)
+                return self._stop(chain, Mark.HELD, decision, seen, "", hold.ticket)
             seen = await self.reader.understand(request.action)
             stale = await self.waiting.differences(chain, hold, seen)
             if stale:
@@ -81,6 +81,10 @@ class Pipeline:
                 return self._stop(chain, Mark.FAILED, decision, seen, f"denied: {error}")
         if undo is not None:
             await chain.note(Mark.CAPTURED, ports.SaveUndo(undo), vault=undo.vault)
+
+        if await self.circumstances.halted(request):
+            await chain.note(Mark.FAILED, error="halted meanwhile", step="capture")
+            return self._stop(chain, Mark.FAILED, decision, seen, "denied: halted meanwhile")
 
         # 5. Execute: the intent is committed, and the sign-offs are spent, before the act.
         claim = [ports.MoveHold(hold.ticket, HoldState.APPROVED, HoldState.CLAIMED)] if hold else []
@@ -115,19 +119,12 @@ class Pipeline:
         self.circumstances.happened(chain.request, seen, outcome)
         return Reply(chain.action_id, Mark.READ, decision, known, outcome=outcome)
 
-    def _stop(
-        self,
-        chain: Chain,
-        mark: Mark,
-        ruled: Decision,
-        seen: Seen,
-        told: str = "",
-        ticket: str = "",
-    ) -> Reply:
-        """The end of a story in which nothing was done."""
+    def _stop(self, chain: Chain, mark: Mark, ruled: Decision, seen: Seen, *told: str) -> Reply:
+        """The end of a story in which nothing was done; `told` is a message and a ticket."""
         self.circumstances.happened(chain.request, seen, None, waits=mark is Mark.HELD)
-        told = told or ruled.message
-        return Reply(chain.action_id, mark, ruled, seen.understanding, ticket, None, told)
+        message, ticket = (*told, "", "")[:2]
+        known = seen.understanding
+        return Reply(chain.action_id, mark, ruled, known, ticket, None, message or ruled.message)
 
     async def _decide(self, request: Request, seen: Seen, hold: Hold | None = None) -> Decision:
         approvers = await self.waiting.approvers(hold) if hold else frozenset[str]()

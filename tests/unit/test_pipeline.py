@@ -9,6 +9,7 @@ import pytest
 from signoff.model.decision import HoldState, Ruling, Verdict
 from signoff.model.errors import ExecutionFailed, LedgerUnavailable, Refused
 from signoff.model.receipt import Mark
+from signoff.model.values import frozen
 from story import AGENT, Stage, drawer
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -178,4 +179,18 @@ async def test_an_action_no_surface_claims_is_unknown_and_never_runs_by_itself()
     stage = Stage({})
     reply = await stage.ask(replace(drawer("Put", "dev-a", "x"), surface="fortran"))
     assert reply.ruling is not Ruling.ALLOW
+    assert stage.world.done == []
+
+
+async def test_a_halt_while_the_undo_is_saved_stops_the_action() -> None:
+    stage = Stage({"dev-a": "one"})
+    kept = stage.vault.put
+
+    async def halting(run: str, content: bytes) -> str:
+        stage.store.settings["halt/all"] = frozen(since_ms=1)
+        return await kept(run, content)
+
+    stage.vault.put = halting  # type: ignore[method-assign] # somebody presses it now
+    reply = await stage.ask(drawer("Put", "dev-a", "two"))
+    assert reply.ruling is Ruling.DENY
     assert stage.world.done == []

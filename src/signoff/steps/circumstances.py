@@ -67,6 +67,11 @@ class Circumstances:
             now_ms=now,
         )
 
+    async def halted(self, request: Request) -> bool:
+        """Whether somebody pressed the stop button for this run, its agent, or everything."""
+        switches = await self._holds.switches()
+        return _halted(switches, request.principal.agent, request.principal.run)
+
     def _eligible(self, who: Principal) -> frozenset[str]:
         """Who could sign for this principal; the humans stay the same until a restart."""
         found = self._could_sign.get(who)

@@ -85,3 +85,16 @@ async def test_an_export_replaces_a_file_only_when_it_is_whole(tmp_path: Path) -
             export(file, tmp_path / "no" / "such" / "directory")
         export(file, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == path.read_bytes()
+
+
+def test_an_export_takes_the_place_of_no_directory_and_no_device(tmp_path: Path) -> None:
+    opened(tmp_path).close()
+    taken = tmp_path / "directory"
+    taken.mkdir()
+    with (
+        StateFile(tmp_path / "state" / "signoff.db") as state,
+        pytest.raises(LedgerUnavailable) as found,
+    ):
+        export(state, taken)
+    assert found.value.why == "it is there and no file"
+    assert taken.is_dir()

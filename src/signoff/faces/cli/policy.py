@@ -73,6 +73,10 @@ def observe(
 
     config = settings()
     wanted = ObserveSettings(environments, until)
+    try:
+        wanted.until_ms()
+    except ValueError as error:
+        raise click.BadParameter(f"`{until}` is not a day such as 2026-12-31") from error
     who = signer(config, human, key_file)
     click.echo(f"signs     observe {', '.join(environments)} until {until}", err=True)
     signature = base64.b64encode(who.sign(canonical(wanted.message()))).decode()

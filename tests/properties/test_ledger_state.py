@@ -240,6 +240,7 @@ def _kill_and_look(directory: Path, kills: int, seed: int) -> None:
         store.close()
 
 
+@pytest.mark.slow
 def test_no_acknowledged_receipt_is_lost_when_the_process_is_killed(tmp_path: Path) -> None:
     _kill_and_look(tmp_path, kills=20, seed=1)
 

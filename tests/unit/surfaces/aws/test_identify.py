@@ -48,6 +48,7 @@ def rates(index: Index, pairs: list[tuple[str, str]]) -> tuple[int, int, int]:
     return total, right, among
 
 
+@pytest.mark.slow
 def test_the_deep_services_and_a_sample_of_the_others_are_identified(whole: Index) -> None:
     total, right, among = rates(whole, aws_corpus.chosen(MODELS, 800, seed=20261122))
     assert total > 1400

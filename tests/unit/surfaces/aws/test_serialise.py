@@ -94,10 +94,12 @@ def check(index: Index, pairs: list[tuple[str, str]], *, full: bool) -> None:
     assert round_trip / total >= 0.99
 
 
+@pytest.mark.slow
 def test_every_operation_of_the_deep_services_survives_with_all_its_members(deep: Index) -> None:
     check(deep, aws_corpus.names(MODELS, aws_corpus.DEEP), full=True)
 
 
+@pytest.mark.slow
 def test_a_sample_of_all_other_operations_survives(whole: Index) -> None:
     check(whole, aws_corpus.chosen(MODELS, 800, seed=7)[-800:], full=False)
 

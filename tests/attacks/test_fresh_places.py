@@ -122,6 +122,7 @@ TRUSTED = Places(
         ("ec2:CreateTags", {"Resources": ["i-1"], "Tags": [{"Key": "env", "Value": "dev"}]}),
         ("rds:AddTagsToResource", {"ResourceName": "arn:aws:rds:eu-west-1:1:db:shop", "Tags": []}),
         ("iam:UntagRole", {"RoleName": "shop", "TagKeys": ["env"]}),
+        ("logs:PutDeliveryDestination", {"name": "shop", "tags": {"env": "dev"}}),
     ],
 )
 def test_a_write_of_tags_is_a_widening_where_a_trusted_tag_decides(
@@ -133,6 +134,14 @@ def test_a_write_of_tags_is_a_widening_where_a_trusted_tag_decides(
     }
     plain = understood(name, parameters, BY_NAME)
     assert "trusted tag" not in " ".join(e.because for e in plain.effects)
+
+
+def test_tags_written_through_a_template_are_a_widening_too() -> None:
+    found = understood("cloudformation:UpdateStack", {"StackName": "shop"}, TRUSTED)
+    assert any("trusted tag" in e.because for e in found.effects)
+    change = {"StackName": "shop", "ChangeSetName": "retag"}
+    found = understood("cloudformation:ExecuteChangeSet", change, TRUSTED)
+    assert any("trusted tag" in e.because for e in found.effects)
 
 
 def test_reading_tags_moves_nothing() -> None:

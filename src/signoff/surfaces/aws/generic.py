@@ -104,7 +104,9 @@ def moved_places(case: Case, effects: tuple[Effect, ...]) -> tuple[Effect, ...]:
     so it is judged as in production, wherever the resource is now.
     """
     trusted = any(rule.get("tag") and rule.get("tags_trusted") for rule in case.places.rules)
-    names_tags = "Tag" in case.operation or any("Tag" in m for m in case.action.parameters)
+    words = (case.operation, *case.action.parameters)
+    # A template can write the tags of whatever it describes without naming them here.
+    names_tags = case.service == "cloudformation" or any("tag" in w.lower() for w in words)
     writes = [e for e in effects if not e.is_read]
     if not trusted or not names_tags or not writes:
         return ()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from signoff.model import ports
 from signoff.model.decision import Decision, Hold, HoldState, Obligation, Ruling
 from signoff.model.errors import CaptureFailed, ExecutionFailed
-from signoff.model.ports import Executor, Outcome, Undo
+from signoff.model.ports import Executor, Facts, Outcome, Undo
 from signoff.model.receipt import Mark
 from signoff.model.values import frozen
 from signoff.steps.chain import Chain, Reply, Request
@@ -41,11 +41,12 @@ class Pipeline:
         seen = await self.reader.understand(request.action)
 
         # 2. Decide: may this principal have these effects, as things stand?
-        decision = await self._decide(request, seen)
+        decision, facts = await self._decide(request, seen)
         if seen.understanding.is_read and decision.ruling is Ruling.ALLOW:
-            return await self._read(chain, seen, decision, executor)
+            return await self._read(chain, seen, decision, facts, executor)
         observed, known = request.only_observes(seen.understanding), seen.understanding
-        await chain.note(Mark.DECIDED, understanding=known, decision=decision, observed=observed)
+        noted = {"observed": observed, "facts": facts.as_data()}
+        await chain.note(Mark.DECIDED, understanding=known, decision=decision, **noted)
         if decision.ruling is Ruling.DENY and not observed:
             return self._stop(chain, Mark.DECIDED, decision, seen)
 
@@ -61,7 +62,7 @@ class Pipeline:
             if stale:
                 told = f"stale: {'; '.join(stale)}; next: ask again for a new hold"
                 return self._stop(chain, Mark.STALE, decision, seen, told, hold.ticket)
-            decision = await self._decide(request, seen, hold)
+            decision, _ = await self._decide(request, seen, hold)
             doubt = await self.waiting.doubt(hold, decision)
             if doubt:
                 await chain.note(Mark.DECIDED, decision=decision, hold=hold.ticket, doubt=doubt)
@@ -104,7 +105,7 @@ class Pipeline:
         return Reply(chain.action_id, mark, decision, seen.understanding, outcome=outcome)
 
     async def _read(
-        self, chain: Chain, seen: Seen, decision: Decision, executor: Executor
+        self, chain: Chain, seen: Seen, decision: Decision, facts: Facts, executor: Executor
     ) -> Reply:
         """A read leaves one receipt, durable before its answer is released."""
         known = seen.understanding
@@ -112,7 +113,8 @@ class Pipeline:
             outcome = await self._execute(seen, executor.reading())
         except ExecutionFailed as error:  # Nothing was changed, so nothing is in doubt.
             outcome = Outcome(False, str(error))
-        await chain.note(Mark.READ, understanding=known, decision=decision, error=outcome.error)
+        noted = {"error": outcome.error, "facts": facts.as_data()}
+        await chain.note(Mark.READ, understanding=known, decision=decision, **noted)
         self.circumstances.happened(chain.request, seen, outcome)
         return Reply(chain.action_id, Mark.READ, decision, known, outcome=outcome)
 
@@ -123,10 +125,13 @@ class Pipeline:
         known = seen.understanding
         return Reply(chain.action_id, mark, ruled, known, ticket, None, message or ruled.message)
 
-    async def _decide(self, request: Request, seen: Seen, hold: Hold | None = None) -> Decision:
+    async def _decide(
+        self, request: Request, seen: Seen, hold: Hold | None = None
+    ) -> tuple[Decision, Facts]:
+        """The ruling, and the facts it rests on, which the receipt keeps."""
         approvers = await self.waiting.approvers(hold) if hold else frozenset[str]()
         facts = await self.circumstances.gather(request, seen, approvers)
-        return self.judge.decide(request.principal, seen.understanding, facts)
+        return self.judge.decide(request.principal, seen.understanding, facts), facts
 
     async def _execute(self, seen: Seen, executor: Executor) -> Outcome:
         """Every step once, in order, stopping at the first that fails."""

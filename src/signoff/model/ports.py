@@ -7,8 +7,8 @@ and the proofs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol, TypeAlias
 
 from signoff.model.action import Action, Answer, Principal, Question
 from signoff.model.decision import Decision, Hold, HoldState, SignOff
@@ -285,7 +285,8 @@ class Facts:
     (boundary id, environment) pairs that a two-person change lowered. Rates are counted
     by `breaker.py`, over the run. `undo` marks the taking back of an earlier action by a
     human who proved who they are (`requester_verified`); `overwrites_newer` says that it
-    would overwrite what someone else wrote since.
+    would overwrite what someone else wrote since. `granted` holds the (environment, verb)
+    pairs for which a live grant covers this run and one more change.
     """
 
     approvers: frozenset[str] = frozenset()
@@ -302,7 +303,33 @@ class Facts:
     undo: bool = False
     overwrites_newer: bool = False
     requester_verified: bool = False
+    granted: frozenset[tuple[str, str]] = frozenset()
     now_ms: int = 0
+
+    def as_data(self) -> dict[str, object]:
+        """What a receipt keeps, so that the decision can be made again: every fact that is
+        not the default, but for those of the settings and of the receipt itself."""
+        kept: dict[str, object] = {}
+        for name, none in _NOTED.items():
+            value = getattr(self, name)
+            if value != none:
+                kept[name] = sorted(value) if isinstance(value, frozenset) else value
+        return kept
+
+    @classmethod
+    def from_data(cls, data: Data) -> Facts:
+        """The facts that `as_data` wrote down; what is none of them is left out."""
+        found: dict[str, Any] = {}
+        for name, value in data.items():
+            if name in _NOTED:
+                found[name] = frozenset(value) if isinstance(value, tuple) else value
+        return cls(**found)
+
+
+_NOTED: Mapping[str, object] = {
+    f.name: f.default for f in fields(Facts) if f.name not in {"eligible", "disposable", "gate"}
+}
+"""The facts a receipt keeps, with what each is when nothing was noted."""
 
 
 class Judge(Protocol):

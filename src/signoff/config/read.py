@@ -21,6 +21,7 @@ from signoff.config.values import (
     Config,
     Environment,
     GateSettings,
+    GrantSettings,
     HoldSettings,
     LedgerSettings,
     LimitSettings,
@@ -104,6 +105,7 @@ class _Reading:
             gate=GateSettings(**self._one(given, "gate")),  # type: ignore[arg-type] # the table of settings checked each type
             holds=HoldSettings(**self._one(given, "holds")),  # type: ignore[arg-type] # as above
             limits=LimitSettings(**self._one(given, "limits")),  # type: ignore[arg-type] # as above
+            grants=GrantSettings(**self._one(given, "grants")),  # type: ignore[arg-type] # as above
             humans=self._humans(given, profile),
             environments=self._environments(given),
             rules=tuple(

@@ -99,6 +99,18 @@ SETTINGS: tuple[Setting, ...] = (
     _number(
         "limits", "changes_per_minute", "Changes of one run.", 60, 1, 100_000, "changes per minute"
     ),
+    Setting(
+        "grants",
+        "required",
+        Shape.FLAG,
+        "Whether a run changes production only under a grant that a peer signed "
+        "(unless stated: true in `team`, false in `solo`).",
+    ),
+    Setting("grants", "reads", Shape.FLAG, "Whether reading production needs a grant too.", False),
+    _number("grants", "hours_most", "How long a grant may live.", 24, 1, 168, "hours"),
+    _number(
+        "grants", "changes_most", "How many changes a grant may allow.", 1000, 1, 10_000, "changes"
+    ),
     _text("human", "name", "Who it is; one name, one person.", required=True),
     _texts(
         "human",

@@ -56,6 +56,17 @@ class LimitSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class GrantSettings:
+    """Peer-reviewed access to production. `required` None is the profile's own: true in
+    team, false in solo; `reads` asks for a grant for reading too."""
+
+    required: bool | None = None
+    reads: bool = False
+    hours_most: int = 24
+    changes_most: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """A named place. `within` is the shipped environment it is part of ("" for none);
     `disposable`: changes that cannot be taken back are fine there."""
@@ -146,6 +157,7 @@ class Config:
     gate: GateSettings = field(default_factory=GateSettings)
     holds: HoldSettings = field(default_factory=HoldSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
+    grants: GrantSettings = field(default_factory=GrantSettings)
     humans: tuple[Human, ...] = ()
     environments: tuple[Environment, ...] = ()
     rules: tuple[MapRow, ...] = ()
@@ -183,6 +195,12 @@ class Config:
     def disposable(self) -> frozenset[str]:
         """Environments where changes that cannot be taken back are fine."""
         return frozenset(e.name for e in self.environments if e.disposable)
+
+    @property
+    def grants_required(self) -> bool:
+        """Whether a run changes production only under a grant."""
+        stated = self.grants.required
+        return self.profile == "team" if stated is None else stated
 
     def places_within(self) -> Mapping[str, str]:
         """The owner's own environments and the shipped one each is part of."""

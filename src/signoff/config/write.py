@@ -12,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from signoff.config.read import parse_config
-from signoff.config.settings import section, sections
+from signoff.config.settings import Setting, Shape, section, sections
 from signoff.config.values import Config
 from signoff.model.errors import ConfigInvalid
 
@@ -24,7 +24,7 @@ HEADER = """# The settings of Signoff. Every key with bounds and meaning: docs/r
 def render_config(config: Config) -> str:
     """The settings as commented TOML; `parse_config` of it gives the same `Config`."""
     parts = [HEADER + _table("", "", {"profile": config.profile, "state_dir": config.state_dir})]
-    for name in ("gate", "ledger", "vault", "holds", "limits"):
+    for name in ("gate", "ledger", "vault", "holds", "limits", "grants"):
         parts.append(_table(f"[{name}]", name, _members(getattr(config, name))))
     for human in config.humans:
         keys = [k.public for k in human.keys]
@@ -87,15 +87,15 @@ def config_reference() -> str:
             kind = " or ".join(f"`{c}`" for c in setting.choices if c) or setting.shape.value
             if setting.high:
                 kind += f", {setting.low:,} to {setting.high:,} {setting.unit}".rstrip()
-            default = "required" if setting.required else f"default {_default(setting.default)}"
+            default = "required" if setting.required else f"default {_default(setting)}"
             lines += [f"### {setting.heading}", "", f"{setting.says} ({kind}; {default})", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _default(value: object) -> str:
-    if value is None:
-        return "beside the settings file"
-    return f"`{_toml(value)}`"
+def _default(setting: Setting) -> str:
+    if setting.default is None:
+        return "by profile" if setting.shape is Shape.FLAG else "beside the settings file"
+    return f"`{_toml(setting.default)}`"
 
 
 def _members(value: object) -> dict[str, object]:

@@ -138,7 +138,8 @@ def compile_bundle(
     settings: Mapping[str, object] | None = None,
 ) -> Bundle:
     """Like `load_bundle`, from texts. `settings` are part of the digest; of
-    them `calls_per_minute` and `changes_per_minute` are limits the policies compare with."""
+    them `calls_per_minute` and `changes_per_minute` are limits the policies compare with, and
+    `grants_required` and `grants_reads` say when a run needs a grant (both false unless stated)."""
     if profile not in PROFILES:
         raise PolicyInvalid(f"no profile `{profile}`", "", "use `team` or `solo`")
     schema_text = shipped_schema()
@@ -237,7 +238,13 @@ def _limits(settings: Mapping[str, object]) -> Limits:
         if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= 1_000_000:
             raise PolicyInvalid(f"`{name}` is `{value}`", "a number from 1 to 1,000,000", "")
         found[name] = value
-    return Limits(**found)
+    flags = {"grants_required": False, "grants_reads": False}
+    for name, flag in flags.items():
+        asked = settings.get(name, flag)
+        if not isinstance(asked, bool):
+            raise PolicyInvalid(f"`{name}` is `{asked}`", "true or false", "")
+        flags[name] = asked
+    return Limits(**found, **flags)
 
 
 def _refuse_twins(found: Iterable[Policy]) -> None:
@@ -378,10 +385,11 @@ def _canary_decision(
     effect = Effect(Verb(verb), Resource(_CANARY, _CANARY, place, Kind.DATA))
     who = Principal(_CANARY, _CANARY, _CANARY)
     understanding = Understanding(Action(_CANARY, _CANARY), (effect,))
-    facts = Facts()
+    # A reading canary has a grant; a deleting one is stopped whether it has one or not.
+    facts = Facts(granted=frozenset({(place, "read")}))
     context = {
         **base_context(who, understanding.action, facts, bundle.limits),
-        **effect_context(effect, understanding, facts, bundle.within(place)),
+        **effect_context(effect, understanding, facts, bundle.within(place), bundle.limits),
         **signers_context(frozenset(), {}, False),
     }
     request = {

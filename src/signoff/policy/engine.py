@@ -158,7 +158,7 @@ class CedarJudge:
                 continue
             grouped.add(group)
             within = self.bundle.within(place.environment)
-            own = effect_context(effect, understanding, facts, within)
+            own = effect_context(effect, understanding, facts, within, self.bundle.limits)
             asks.append(Ask(verb.value, within[0], {**base, **own}))
         return tuple(asks)
 
@@ -240,6 +240,7 @@ class CedarJudge:
         reasons = self._ordered(v for v in best if not v.allowed) or ("no-permit",)
         first = self.bundle.by_id.get(reasons[0])
         step = (first.next_step if first else "") or "ask a human, or choose another way"
+        step = _filled(step, case)
         text = f"denied: {self._why(reasons)}; next: {step}"
         boundary = any(r in self.bundle.boundaries for r in reasons)
         owed = (Obligation.NOTIFY,) if boundary else ()
@@ -274,6 +275,21 @@ class CedarJudge:
             bundle=self.bundle.digest,
             safeguard=self.bundle.safeguard,
         )
+
+
+def _filled(step: str, case: _Case) -> str:
+    """The next step with the names of this very request in the places that ask for them."""
+    wanting = [a for a in case.asks if a.context["grantNeeded"] and not a.context["granted"]]
+    asks = wanting or list(case.asks)
+    names = {
+        "{run}": str(asks[0].context["run"]),
+        "{operator}": case.operator,
+        "{environment}": asks[0].environment,
+        "{verbs}": ",".join(sorted({a.verb for a in asks})),
+    }
+    for name, text in names.items():
+        step = step.replace(name, text)
+    return step
 
 
 def _captures(understanding: Understanding) -> tuple[Obligation, ...]:

@@ -52,6 +52,8 @@ ATTRIBUTES: Mapping[str, str] = {
     "undo": "whether an earlier action is taken back by a human",
     "overwritesNewer": "whether the undo would overwrite what someone else wrote since",
     "requesterVerified": "whether the human who asks proved who they are",
+    "granted": "a live grant covers this run, environment and verb, and one more change",
+    "grantNeeded": "the settings ask for a grant for this verb in this environment (`[grants]`)",
     "hourUtc": "the hour of the day, 0 to 23, UTC",
     "weekday": "the day of the week, 1 (Monday) to 7 (Sunday), UTC",
 }
@@ -60,10 +62,18 @@ _DAY_MS = 86_400_000
 
 @dataclass(frozen=True)
 class Limits:
-    """How fast a run may go: calls and changes per minute."""
+    """How fast a run may go: calls and changes per minute; and whether it needs a grant for
+    production changes (`grants_required`), and for reads as well (`grants_reads`)."""
 
     calls_per_minute: int = 600
     changes_per_minute: int = 60
+    grants_required: bool = False
+    grants_reads: bool = False
+
+    def needs_grant(self, verb: Verb, within: tuple[str, ...]) -> bool:
+        """Whether a run needs a grant for the verb in an environment that lies `within`."""
+        asked = self.grants_required and (self.grants_reads or verb is not Verb.READ)
+        return asked and "production" in within
 
 
 @dataclass(frozen=True)
@@ -108,10 +118,15 @@ def base_context(
 
 
 def effect_context(
-    effect: Effect, understanding: Understanding, facts: Facts, within: tuple[str, ...]
+    effect: Effect,
+    understanding: Understanding,
+    facts: Facts,
+    within: tuple[str, ...],
+    limits: Limits | None = None,
 ) -> dict[str, object]:
     """What is particular to one effect. `within` is its environment, as the bundle knows
     it, followed by those it lies in."""
+    verb = verb_asked(effect, understanding)
     resource, scope = effect.resource, understanding.action.scope
     target: dict[str, object] = {
         "uid": resource.uid,
@@ -134,6 +149,9 @@ def effect_context(
         "frozen": not named.isdisjoint(facts.frozen),
         "disposable": resource.environment in facts.disposable and "production" not in within,
         "lowered": sorted(b for b, place in facts.lowered if place == resource.environment),
+        # A grant is for the environment it names, and for none that lies in it.
+        "granted": (resource.environment, verb.value) in facts.granted,
+        "grantNeeded": (limits or Limits()).needs_grant(verb, within),
     }
 
 

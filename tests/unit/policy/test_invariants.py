@@ -28,5 +28,5 @@ def test_an_invariant_is_a_forbid_that_the_schema_accepts(file) -> None:
 
 @pytest.mark.parametrize("profile", ["team", "solo"])
 def test_no_invariant_is_loaded_for_enforcement(profile: str) -> None:
-    assert len(FILES) == 3
+    assert len(FILES) == 4
     assert not [i for i in compile_bundle(profile).by_id if i.startswith("invariant-")]

@@ -25,8 +25,10 @@ def shipped(profile: str) -> Bundle:
 
 
 @cache
-def judge(profile: str) -> CedarJudge:
-    return CedarJudge(shipped(profile))
+def judge(profile: str, settings: str = "{}") -> CedarJudge:
+    if settings == "{}":
+        return CedarJudge(shipped(profile))
+    return CedarJudge(compile_bundle(profile, humans=HUMANS, settings=json.loads(settings)))
 
 
 def load_text(text: str) -> tuple[str, Mapping[str, Any], Mapping[str, Any]]:
@@ -36,7 +38,7 @@ def load_text(text: str) -> tuple[str, Mapping[str, Any], Mapping[str, Any]]:
 
 
 def judge_vector(given: Mapping[str, Any]) -> Decision:
-    return judge(given["profile"]).decide(
+    return judge(given["profile"], json.dumps(given.get("settings", {}))).decide(
         Principal(**given["principal"]), understanding(given), facts(given["facts"])
     )
 
@@ -57,6 +59,7 @@ def understanding(given: Mapping[str, Any]) -> Understanding:
 def facts(given: Mapping[str, Any]) -> Facts:
     sets = {"approvers", "eligible", "frozen", "disposable"}
     ready = {k: frozenset(v) if k in sets else v for k, v in given.items()}
-    if "lowered" in ready:
-        ready["lowered"] = frozenset((b, e) for b, e in ready["lowered"])
+    for pairs in ("lowered", "granted"):
+        if pairs in ready:
+            ready[pairs] = frozenset((left, right) for left, right in ready[pairs])
     return Facts(**ready)

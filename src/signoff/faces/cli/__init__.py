@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "undo": ("undo", "Take back one action or a whole run."),
     "settle": ("settle", "Say how an action in doubt ended, after looking."),
     "policy": ("policy", "Check policies; lower a boundary for a time."),
+    "audit": ("audit", "Permissions outside Signoff, beside what was used; exit 6 on findings."),
     "human": ("setup", "The people who may sign."),
     "demo": ("replay", "Replay an incident on local components."),
     "bench": ("replay", "Measure what Signoff costs, as ratios within one run."),

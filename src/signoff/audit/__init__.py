@@ -1,0 +1,1 @@
+"""Who could do what, beside what was used: findings about permissions outside Signoff."""

@@ -47,7 +47,8 @@ class Audits(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of audits, from the table alone."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, says) for name, (_, says) in AUDITS.items()])
+            rows = [(name, says) for name, (_, says) in AUDITS.items()]
+            formatter.write_dl(rows or [("(none)", "")])
 
 
 @click.group(cls=Audits)

@@ -147,7 +147,8 @@ class ObserveSettings:
 class Config:
     """Everything the owners set, checked, with every path absolute.
 
-    `path` is the file it came from, None for the shipped settings.
+    `path` is the file it came from, None for the shipped settings. `files` are the sealed
+    texts of the policy files by path; None when those files are to be read from disk.
     """
 
     profile: str
@@ -165,6 +166,7 @@ class Config:
     policies: tuple[Path, ...] = ()
     observe: ObserveSettings = field(default_factory=ObserveSettings)
     path: Path | None = None
+    files: Mapping[str, str] | None = None
 
     @property
     def high_water(self) -> Path:

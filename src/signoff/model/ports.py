@@ -137,6 +137,16 @@ class SetSwitch:
 
 
 @dataclass(frozen=True)
+class SealConfiguration:
+    """The configuration that is in force from now on: its texts, and their digest. Refused
+    when the one in force is not `before` (empty for the first)."""
+
+    content: Data
+    digest: str
+    before: str
+
+
+@dataclass(frozen=True)
 class RunKey:
     """What an agent holds instead of credentials. `key_id` looks like an AWS access key id
     and names the run; `secret` only ever proves to a gate that the run is speaking.
@@ -174,6 +184,7 @@ Change: TypeAlias = (
     | FinishAction
     | SaveUndo
     | SetSwitch
+    | SealConfiguration
     | IssueKey
     | RevokeKey
 )

@@ -35,6 +35,7 @@ class Mark(str, Enum):
     CONFLICT = "conflict"
     CONTROL = "control"
     STARTUP = "startup"
+    SEALED = "sealed"
 
 
 @dataclass(frozen=True)

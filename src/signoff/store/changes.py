@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from signoff.model.decision import HoldState
 from signoff.model.errors import StateConflict
@@ -22,21 +21,15 @@ from signoff.model.ports import (
     OpenHold,
     RevokeKey,
     SaveUndo,
+    SealConfiguration,
     SetSwitch,
     StartAction,
 )
 from signoff.store import records
-from signoff.store.contracts import Sealer
+from signoff.store.contracts import Moment, Sealer
+from signoff.store.sealing import seal_configuration
 
 OUTCOMES = ("succeeded", "failed", "in_doubt", "settled")
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """The receipt a change goes with: its index, and its time in milliseconds."""
-
-    at: int
-    time_ms: int
 
 
 Write = Callable[[sqlite3.Connection, Moment], None]
@@ -59,6 +52,8 @@ def prepare(change: Change, sealer: Sealer) -> Write:
             return _save_undo(change, sealer)
         case SetSwitch():
             return _set_switch(change, sealer)
+        case SealConfiguration():
+            return seal_configuration(change, sealer)
         case IssueKey():
             return _issue(change, sealer)
         case RevokeKey():

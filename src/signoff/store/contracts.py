@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from signoff.model.action import Action, Principal
+from signoff.model.values import Data
 
 
 class Tree(Protocol):
@@ -56,6 +57,26 @@ class Sealer(Protocol):
     def seal(self, content: bytes, about: str) -> bytes: ...
 
     def unseal(self, sealed: bytes, about: str) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The receipt a change goes with: its index, and its time in milliseconds."""
+
+    at: int
+    time_ms: int
+
+
+@dataclass(frozen=True)
+class SealedConfiguration:
+    """The configuration in force: the index and time of the receipt that sealed it, who asked
+    for it (empty for nobody), and its texts as `config.ConfigurationTexts` writes them."""
+
+    at: int
+    time_ms: int
+    digest: str
+    by: str
+    content: Data
 
 
 @dataclass(frozen=True, slots=True)

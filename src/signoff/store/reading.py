@@ -128,6 +128,23 @@ class State:
             return {name: EMPTY for name, _ in rows}
         return {name: records.switch_from(name, sealed, self._sealer) for name, sealed in rows}
 
+    def configurations(self) -> tuple[tuple[int, str], ...]:
+        """Index of the receipt and digest of every sealed configuration, newest first."""
+        rows = self._all("SELECT at, digest FROM configurations ORDER BY at DESC")
+        return tuple((int(at), str(digest)) for at, digest in rows)
+
+    def configuration_content(self, at: int, digest: str) -> Data:
+        """The texts of one sealed configuration."""
+        query = "SELECT sealed FROM configurations WHERE at = ? AND digest = ?"
+        (sealed,) = self._one(query, (at, digest)) or (b"",)
+        return records.configuration_from(at, digest, sealed, self._unsealer())
+
+    def newest_sealing(self) -> tuple[int, bytes] | None:
+        """The newest receipt that says a configuration was sealed."""
+        query = "SELECT at, body FROM receipts WHERE mark = 'sealed' ORDER BY at DESC LIMIT 1"
+        found = self._one(query)
+        return (int(found[0]), bytes(found[1])) if found else None
+
     def undo(self, action_id: str) -> Undo | None:
         """The undo of one action."""
         found = self._one(f"SELECT {_UNDO} WHERE action_id = ?", (action_id,))

@@ -158,6 +158,17 @@ def switch_from(name: str, sealed: bytes, sealer: Sealer) -> Data:
     return _mapping(sealer.unseal(sealed, f"switch/{name}"), "a switch")
 
 
+def configuration_sealed(at: int, digest: str, content: Data, sealer: Sealer) -> bytes:
+    """The texts of a configuration, bound to their receipt and digest: an older row does not
+    pass for a newer one."""
+    return sealer.seal(canonical(content), f"configuration/{at}/{digest}")
+
+
+def configuration_from(at: int, digest: str, sealed: bytes, sealer: Sealer) -> Data:
+    """The texts of a configuration from its row."""
+    return _mapping(sealer.unseal(sealed, f"configuration/{at}/{digest}"), "a configuration")
+
+
 def damaged(what: str, why: str) -> LedgerUnavailable:
     """The error for a row that does not read back."""
     return LedgerUnavailable(

@@ -99,6 +99,16 @@ CREATE TABLE IF NOT EXISTS switches (
   at      INTEGER NOT NULL
 ) STRICT;
 
+-- Every configuration that was ever sealed; the newest is in force. `at` and `digest` are
+-- bound to what is sealed, and the receipt at `at` names the same digest.
+CREATE TABLE IF NOT EXISTS configurations (
+  at     INTEGER NOT NULL PRIMARY KEY,
+  digest TEXT    NOT NULL,
+  sealed BLOB    NOT NULL
+) STRICT;
+
+CREATE INDEX IF NOT EXISTS receipts_of_a_seal ON receipts (at) WHERE mark = 'sealed';
+
 CREATE TABLE IF NOT EXISTS run_keys (
   key_id     TEXT    NOT NULL PRIMARY KEY,
   run        TEXT    NOT NULL,

@@ -33,10 +33,19 @@ from signoff.model.receipt import Mark, Receipt
 from signoff.model.values import Data, frozen
 from signoff.store.changes import prepare
 from signoff.store.clock import LedgerClock, wall_ms
-from signoff.store.contracts import Notary, Rollback, RunLine, Sealer, StartedAction, TreeFrom
+from signoff.store.contracts import (
+    Notary,
+    Rollback,
+    RunLine,
+    SealedConfiguration,
+    Sealer,
+    StartedAction,
+    TreeFrom,
+)
 from signoff.store.mark import HighWaterMark
 from signoff.store.opening import connect, found_tree, lock_file, make, rollback_of
 from signoff.store.reading import State, unreadable
+from signoff.store.sealing import configuration_in_force
 from signoff.store.writer import Work, Writer
 
 
@@ -176,6 +185,14 @@ class SqliteStore:
         """Actions that were started and have no known outcome, oldest first."""
         with self._reading:
             return self.state.in_doubt()
+
+    def configuration(self) -> SealedConfiguration | None:
+        """The configuration in force, None when none was ever sealed.
+
+        Raises `ProofInvalid` when the state is not what the ledger says was sealed.
+        """
+        with self._reading:
+            return configuration_in_force(self.state)
 
     async def runs(self) -> tuple[RunLine, ...]:
         """Every run, newest first."""

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 
 from signoff.model.errors import LedgerUnavailable, StateConflict
 from signoff.model.ports import Sealed
-from signoff.store.changes import Moment, Write
-from signoff.store.contracts import Notary, Tree, TreeFrom
+from signoff.store.changes import Write
+from signoff.store.contracts import Moment, Notary, Tree, TreeFrom
 from signoff.store.mark import HighWaterMark
 
 GROUP_MOST = 1024

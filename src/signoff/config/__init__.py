@@ -17,6 +17,7 @@ from signoff.config.values import (
     LimitSettings,
     MapRow,
     ObserveSettings,
+    QuorumRow,
     VaultSettings,
 )
 from signoff.config.write import config_reference, render_config, write_config
@@ -36,6 +37,7 @@ __all__ = [
     "LimitSettings",
     "MapRow",
     "ObserveSettings",
+    "QuorumRow",
     "Seal",
     "VaultSettings",
     "check_owned",

@@ -24,6 +24,6 @@ def line_of(text: str, section: str, index: int, key: str) -> int:
             # A key of the top level may be a table, named by its header alone.
             if not table and name.partition(".")[0] == key:
                 table = number
-        elif inside and line.partition("=")[0].strip().strip("\"'") == key:
+        elif inside and key and line.partition("=")[0].strip().strip("\"'") == key:
             return number
     return header or (table if section == "" else 0)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from signoff.config.lines import line_of
 from signoff.config.owners import check_owned
+from signoff.config.quorums import quorum_faults
 from signoff.config.settings import Setting, Shape, section, sections
 from signoff.config.values import (
     SHIPPED_ENVIRONMENTS,
@@ -27,6 +28,7 @@ from signoff.config.values import (
     LimitSettings,
     MapRow,
     ObserveSettings,
+    QuorumRow,
     VaultSettings,
 )
 from signoff.model.errors import ConfigInvalid
@@ -109,12 +111,19 @@ class _Reading:
             humans=self._humans(given, profile),
             environments=self._environments(given),
             rules=tuple(
-                MapRow(**row)  # type: ignore[arg-type] # as above
-                for row in self._rows(given, "map")
+                MapRow(**row, line=self._line("map", i, "environment"))  # type: ignore[arg-type] # as above
+                for i, row in enumerate(self._rows(given, "map"))
+            ),
+            quorums=tuple(
+                QuorumRow(**row, line=self._line("quorum", i, ""))  # type: ignore[arg-type] # as above
+                for i, row in enumerate(self._rows(given, "quorum"))
             ),
             aws=AwsSettings(**self._one(given, "aws")),  # type: ignore[arg-type] # as above
             policies=self._policies(given),
-            observe=ObserveSettings(**self._one(given, "observe")),  # type: ignore[arg-type] # as above
+            observe=ObserveSettings(
+                **self._one(given, "observe"),  # type: ignore[arg-type] # as above
+                line=self._line("observe", 0, "environments"),
+            ),
             path=self.path,
         )
         self._consistent(config)
@@ -126,6 +135,9 @@ class _Reading:
         line = line_of(self.text, name, index, key)
         place = f"`{self.path}` line {line}" if line else f"`{self.path}`"
         return ConfigInvalid(f"{place}: {what}", why, next_step)
+
+    def _line(self, name: str, index: int, key: str) -> int:
+        return line_of(self.text, name, index, key)
 
     # Tables.
 
@@ -295,7 +307,8 @@ class _Reading:
                     name,
                 )
             values = self._values("environment", 0, heading, table)
-            environment = Environment(name=name, **values)  # type: ignore[arg-type] # the table of settings checked each type
+            line = self._line(heading, 0, "")
+            environment = Environment(name=name, **values, line=line)  # type: ignore[arg-type] # the table of settings checked each type
             if "production" in (name, environment.within) and environment.disposable:
                 raise self._fail(
                     f"`{name}` is production and marked disposable",
@@ -337,6 +350,18 @@ class _Reading:
                     index,
                     "environment",
                 )
+            if row.tag and row.environment != "production" and not row.tags_trusted:
+                raise self._fail(
+                    f"the tag `{row.tag}` would make a resource `{row.environment}`",
+                    "an agent that can write the tag could call production something else",
+                    "add `tags_trusted = true` when only people write it, or name an account",
+                    "map",
+                    index,
+                    "tag",
+                )
+        for index, quorum in enumerate(config.quorums):
+            for key, wrong in quorum_faults(config, quorum, known):
+                raise self._fail(*wrong, "quorum", index, key)
         self._aws(config.aws)
         self._observe(config, known)
 

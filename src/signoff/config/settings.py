@@ -139,6 +139,25 @@ SETTINGS: tuple[Setting, ...] = (
         "Whether changes that cannot be taken back are fine there. Never for `production`.",
         False,
     ),
+    _text(
+        "quorum",
+        "environment",
+        "Where the row holds, with what lies in it.",
+        "production",
+    ),
+    _texts("quorum", "agents", "Whose changes it holds for; empty: every agent's."),
+    _number(
+        "quorum",
+        "undoable",
+        "How many people sign a change that can be taken back. The first row that matches "
+        "counts; in production the safeguard is proved to hold with it, or nothing starts.",
+        1,
+        0,
+        9,
+        "people",
+    ),
+    _number("quorum", "irreversible", "How many people sign any other change.", 2, 0, 9, "people"),
+    _texts("quorum", "groups", "Groups of which one each must be among those who sign."),
     _text("map", "environment", "The environment of whatever the row matches.", required=True),
     _text("map", "account", "The account must be this one."),
     _text("map", "region", "The region must be this one."),
@@ -176,7 +195,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
 )
 
-LISTS = frozenset({"human", "map"})
+LISTS = frozenset({"human", "map", "quorum"})
 """Sections written as `[[human]]`: any number of them."""
 
 NAMED = frozenset({"environment"})

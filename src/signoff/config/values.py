@@ -75,6 +75,7 @@ class Environment:
     criticality: str = "high"
     within: str = ""
     disposable: bool = False
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ class MapRow:
     name: str = ""
     tag: str = ""
     tags_trusted: bool = False
+    line: int = field(default=0, compare=False)
 
     def as_rule(self) -> Mapping[str, str]:
         """The row as `surfaces.base.Places` takes it: only what it names."""
@@ -99,6 +101,33 @@ class MapRow:
             "tags_trusted": "true" if self.tags_trusted else "",
         }
         return {key: text for key, text in row.items() if text}
+
+
+@dataclass(frozen=True, slots=True)
+class QuorumRow:
+    """How many people a change by an agent needs, where the shipped numbers are not meant.
+
+    `environment` is where (with what lies in it), `agents` whose changes (empty: all);
+    `undoable` people for a change that can be taken back, `irreversible` for the rest, and
+    one of each of `groups` among them. `line` is where the settings say so, 0 when unknown.
+    """
+
+    environment: str = "production"
+    agents: tuple[str, ...] = ()
+    undoable: int = 1
+    irreversible: int = 2
+    groups: tuple[str, ...] = ()
+    line: int = field(default=0, compare=False)
+
+    def as_data(self) -> dict[str, object]:
+        """The row as plain values, without its line: what the bundle's digest covers."""
+        return {
+            "environment": self.environment,
+            "agents": list(self.agents),
+            "undoable": self.undoable,
+            "irreversible": self.irreversible,
+            "groups": list(self.groups),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +155,7 @@ class ObserveSettings:
     environments: tuple[str, ...] = ()
     until: str = ""
     signed: tuple[str, ...] = ()
+    line: int = field(default=0, compare=False)
 
     def until_ms(self) -> int:
         """The end of the last day observing counts, in milliseconds (UTC); 0 without one."""
@@ -162,6 +192,7 @@ class Config:
     humans: tuple[Human, ...] = ()
     environments: tuple[Environment, ...] = ()
     rules: tuple[MapRow, ...] = ()
+    quorums: tuple[QuorumRow, ...] = ()
     aws: AwsSettings = field(default_factory=AwsSettings)
     policies: tuple[Path, ...] = ()
     observe: ObserveSettings = field(default_factory=ObserveSettings)
@@ -220,6 +251,11 @@ class Config:
     def observes_production(self) -> bool:
         """Whether `[observe]` names an environment in which production's policies hold."""
         return any(self.is_production(name) for name in self.observe.environments)
+
+    @property
+    def outside(self) -> frozenset[str]:
+        """The environments in which production's policies do not hold."""
+        return frozenset(e.name for e in self.environments if not self.is_production(e.name))
 
     def place_rules(self) -> tuple[Mapping[str, str], ...]:
         """The map as `surfaces.base.Places.rules` takes it."""

@@ -36,6 +36,8 @@ def render_config(config: Config) -> str:
         parts.append(_table(f"[environment.{_quoted(name)}]", "environment", members))
     for row in config.rules:
         parts.append(_table("[[map]]", "map", _members(row)))
+    for quorum in config.quorums:
+        parts.append(_table("[[quorum]]", "quorum", _members(quorum)))
     parts.append(_table("[aws]", "aws", _members(config.aws)))
     if config.policies:
         parts.append(_table("[policies]", "policies", {"extra": config.policies}))
@@ -79,7 +81,7 @@ def config_reference() -> str:
         "Paths may be relative to the file.",
         "",
     ]
-    titles = {"": "Top level", "human": "[[human]]", "map": "[[map]]"}
+    titles = {"": "Top level", "human": "[[human]]", "map": "[[map]]", "quorum": "[[quorum]]"}
     titles["environment"] = "[environment.NAME]"
     for name in sections():
         lines += [f"## {titles.get(name, f'[{name}]')}", ""]
@@ -108,7 +110,7 @@ def _table(heading: str, name: str, members: Mapping[str, object]) -> str:
         value = members.get(key)
         if value is None or (value in ("", ()) and not setting.required):
             continue
-        if name not in {"human", "map", "environment"}:
+        if name not in {"human", "map", "quorum", "environment"}:
             lines.append(f"# {setting.says}")
         lines.append(f"{key} = {_toml(value)}")
     return "\n".join(lines) + "\n"

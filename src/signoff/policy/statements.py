@@ -24,6 +24,10 @@ ANNOTATIONS: Mapping[str, str] = {
 }
 BOUNDARY_KINDS = frozenset({"two-person", "never"})
 LINE_MOST = 240
+NESTED_MOST = 300
+"""Levels of Cedar's JSON form in one policy; a chain of 140 `||` has about that many."""
+BRACKETS_MOST = 100
+OPERATORS_MOST = 4_000
 _ID_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
@@ -108,8 +112,11 @@ def policies(source: Source, schema: cedarpy.Schema, *, shipped: bool = False) -
 
 
 def _policy(name: str, line: int, text: str, schema: cedarpy.Schema, shipped: bool) -> Policy:
+    _refuse_deep(name, line, text)
     try:
         parsed = json.loads(cedarpy.policies_to_json_str(text))
+    except RecursionError as error:
+        raise _invalid(name, line, *_DEEP) from error
     except ValueError as error:
         raise _invalid(name, line, f"not a Cedar policy: {_one_line(error)}", "") from error
     if parsed["templates"] or parsed["templateLinks"]:
@@ -117,6 +124,8 @@ def _policy(name: str, line: int, text: str, schema: cedarpy.Schema, shipped: bo
     if len(parsed["staticPolicies"]) != 1:
         raise _invalid(name, line, "no policy before `;`", "remove it")
     (est,) = parsed["staticPolicies"].values()
+    if _depth(est) > NESTED_MOST:
+        raise _invalid(name, line, *_DEEP)
     notes = est.get("annotations", {})
     _check_annotations(name, line, notes)
     checked = cedarpy.validate_policies(text, schema)
@@ -159,6 +168,53 @@ def _check_annotations(name: str, line: int, notes: Mapping[str, str | None]) ->
             f"`{notes['boundary']}` is no kind of boundary",
             "use `two-person` or `never`",
         )
+
+
+_DEEP = (
+    f"its conditions nest more than {NESTED_MOST} levels deep",
+    "split it into several policies, or name the values in one list",
+)
+
+
+def _refuse_deep(name: str, line: int, text: str) -> None:
+    """Refuse what would overflow the stack of Cedar's parser, which ends the process.
+
+    Counting letters settles nearly every policy; only what exceeds that is walked.
+    """
+    brackets = sum(map(text.count, "([{"))
+    operators = sum(map(text.count, "&|!+-*.<>=[")) + 4 * text.count("if")
+    if brackets <= BRACKETS_MOST and operators <= OPERATORS_MOST:
+        return
+    depth = deepest = operators = at = 0
+    while at < len(text):
+        letter = text[at]
+        if letter == '"':
+            at = _string_end(text, at)
+            continue
+        if text.startswith("//", at):
+            at = text.find("\n", at) % (len(text) + 1)
+            continue
+        depth += (letter in "([{") - (letter in ")]}")
+        deepest = max(deepest, depth)
+        operators += 4 if text.startswith("if", at) else letter in "&|!+-*.<>=["
+        at += 1
+    if deepest > BRACKETS_MOST or operators > OPERATORS_MOST:
+        raise _invalid(name, line, *_DEEP)
+
+
+def _depth(est: object) -> int:
+    """How many levels of mappings and lists there are, counted without recursion."""
+    level: list[object] = [est]
+    depth = 0
+    while level:
+        depth += 1
+        inner = (
+            node.values() if isinstance(node, Mapping) else node
+            for node in level
+            if isinstance(node, (Mapping, list))
+        )
+        level = [value for values in inner for value in values]
+    return depth
 
 
 def _string_end(text: str, at: int) -> int:

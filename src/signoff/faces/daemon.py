@@ -11,7 +11,6 @@ import contextlib
 import ctypes
 import gc
 import json
-import logging
 import os
 import signal
 import sys
@@ -24,6 +23,7 @@ from signoff.config import Config
 from signoff.faces import render
 from signoff.faces.control import listen, make_control_app
 from signoff.faces.office import Office
+from signoff.gates.http_server import Door, DoorTerms
 from signoff.gates.run import probe
 from signoff.house import House
 from signoff.model.errors import ConfigInvalid
@@ -46,7 +46,7 @@ def serve(config: Config, *, observe: bool = False, as_json: bool = False) -> in
 async def _serve(config: Config, *, observe: bool, as_json: bool) -> int:
     _tell("checking what the guard rests on")
     house = await asyncio.to_thread(open_house, config, observe=observe)
-    runners: list[web.ServerRunner | web.AppRunner] = []
+    doors: list[web.AppRunner | Door] = []
     try:
         await house.start()
         # What start-up left (service models, tables) stays to the end: no collection of
@@ -56,14 +56,14 @@ async def _serve(config: Config, *, observe: bool, as_json: bool) -> int:
         gc.set_threshold(*GARBAGE)
         gc.enable()
         first = house.store.head()[0]
-        runners = await _open_doors(house)
+        doors = await _open_doors(house)
         keeping = asyncio.create_task(house.keep())
         await _until_stopped()
         keeping.cancel()
         seen = _summary(house, first)
     finally:
-        for runner in runners:
-            await runner.cleanup()
+        for door in doors:
+            await (door.close() if isinstance(door, Door) else door.cleanup())
         await house.stop()
     if as_json:
         sys.stdout.write(json.dumps({"summary": seen}) + "\n")
@@ -72,29 +72,22 @@ async def _serve(config: Config, *, observe: bool, as_json: bool) -> int:
     return 0
 
 
-async def _open_doors(house: House) -> list[web.ServerRunner | web.AppRunner]:
+async def _open_doors(house: House) -> list[web.AppRunner | Door]:
     """The gate on its port and its socket, and the control socket apart from both."""
     config, gate = house.config, house.gate()
-    # What is no HTTP is answered 400 and is no news: an agent could fill this terminal with it.
-    unheard = logging.getLogger("signoff.gate")
-    unheard.disabled = True
-    # Bodies stay as the agent signed them, so nothing may be unpacked on the way in.
-    server = web.Server(gate.handle, auto_decompress=False, access_log=None, logger=unheard)
-    runner = web.ServerRunner(server)
-    await runner.setup()
+    terms = DoorTerms(config.gate.body_most_mb * 1_000_000)
+    door = Door(gate.reply, gate.refusal, terms)
     try:
-        site = web.TCPSite(runner, config.gate.host, config.gate.port)
-        await site.start()
+        address, port = await door.listen(config.gate.host, config.gate.port)
     except OSError as error:
-        await runner.cleanup()
+        await door.close()
         raise ConfigInvalid(
             f"cannot listen on `{config.gate.host}:{config.gate.port}`",
             (error.strerror or str(error)).lower(),
             "set another `gate.port`",
         ) from error
-    address, port = runner.addresses[0][:2]
     endpoint = f"http://{address}:{port}"
-    await _gate_socket(runner, config.gate_socket)
+    await _gate_socket(door, config.gate_socket)
     # Who comes over the port may be anybody on this machine; who comes through the socket
     # was, where that is possible here, put into a sandbox by `signoff run`.
     inside = (await asyncio.to_thread(probe)).level
@@ -113,15 +106,15 @@ async def _open_doors(house: House) -> list[web.ServerRunner | web.AppRunner]:
     _tell(f"people reach it at {config.control_socket}; next: signoff status")
     if house.observe:
         _tell(f"OBSERVES {', '.join(sorted(house.observe))}: nothing is stopped there")
-    return [control, runner]
+    return [control, door]
 
 
-async def _gate_socket(runner: web.ServerRunner, path: Path) -> None:
+async def _gate_socket(door: Door, path: Path) -> None:
     """The socket that is bound into sandboxes, alone in its directory."""
     os.makedirs(path.parent, mode=0o755, exist_ok=True)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-    await web.UnixSite(runner, str(path)).start()
+    await door.listen_at(str(path))
     # Whoever connects still has to prove a run key; the directory holds nothing else.
     os.chmod(path, 0o666)  # noqa: S103 - an agent of another user has to reach it
 

@@ -7,16 +7,11 @@ recorded is denied, and a change is forwarded only in the form Signoff wrote its
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Protocol
-
-from aiohttp import web
+from dataclasses import dataclass, replace
 
 from signoff.gates.aws_errors import NativeReply, denied_code, render
-from signoff.gates.level import level_of
 from signoff.gates.sigv4 import Verified, claimed_key_id, verify
 from signoff.model.action import Action, Level, Principal
 from signoff.model.decision import Decision, Ruling
@@ -32,8 +27,6 @@ from signoff.surfaces.aws.wire import WireRequest
 
 BODY_MOST = 64_000_000
 OWN_PATH = "/.signoff/"
-BODY_SECONDS = 300.0
-"""How long a client may take to send one body; a connection that never ends is closed."""
 _HOP = frozenset(
     [
         "connection",
@@ -44,22 +37,10 @@ _HOP = frozenset(
         "trailer",
         "transfer-encoding",
         "upgrade",
-        "content-length",
         "date",
         "server",
     ]
 )
-
-
-class UpstreamReply(Protocol):
-    """What the target answered, byte for byte."""
-
-    @property
-    def status(self) -> int: ...
-    @property
-    def headers(self) -> tuple[tuple[str, str], ...]: ...
-    @property
-    def body(self) -> bytes: ...
 
 
 Tickets = Callable[[str, Principal], Awaitable[dict[str, object] | None]]
@@ -99,48 +80,40 @@ class AwsGate:
         self._tickets, self._terms = tickets, terms
         self.unauthenticated = 0
 
-    async def handle(self, incoming: web.BaseRequest) -> web.StreamResponse:
+    async def reply(self, wire: WireRequest, level: Level) -> NativeReply:
         """Answer one HTTP request. Never raises: any doubt ends in a native denial."""
-        claimed = _claimed_service(incoming.headers.get("Authorization", ""))
         try:
-            wire = await _wire(incoming, self._terms.body_most)
+            verified = await self._verify(wire)
         except SignoffError as error:
             self.unauthenticated += 1
-            return _native(render_denial(self._models, None, claimed, str(error)))
-        except Exception as error:  # Cut off or badly chunked; whoever sent it is mostly gone.
-            self.unauthenticated += 1
-            text = f"the request could not be read to its end: {type(error).__name__}"
-            return _native(render_denial(self._models, None, claimed, text))
-        return await self.reply(wire, host=incoming.host, level=level_of(incoming.transport))
-
-    async def reply(self, wire: WireRequest, *, host: str, level: Level) -> web.Response:
-        """Answer one request as it was read off the wire. Never raises, as `handle`."""
-        claimed = _claimed_service(wire.header("authorization") or "")
-        try:
-            verified = await self._verify(wire, host)
-        except SignoffError as error:
-            self.unauthenticated += 1
-            return _native(render_denial(self._models, wire, claimed, str(error)))
+            claimed = _claimed_service(wire.header("authorization") or "")
+            return render_denial(self._models, wire, claimed, str(error))
         try:
             if wire.path.startswith(OWN_PATH):
                 return await self._own(wire, verified.key.principal)
             return await self._answer(wire, verified, level)
         except SignoffError as error:
-            return _native(render_denial(self._models, wire, verified.service, str(error)))
+            return render_denial(self._models, wire, verified.service, str(error))
         except Exception as error:  # A fault of ours is a denial, never a way through.
             text = f"denied: signoff failed inside ({type(error).__name__}); next: signoff doctor"
-            return _native(render_denial(self._models, wire, verified.service, text))
+            return render_denial(self._models, wire, verified.service, text)
 
-    async def _verify(self, wire: WireRequest, host: str) -> Verified:
+    def refusal(self, authorization: str, text: str, status: int) -> NativeReply:
+        """The answer to what could not be read to its end."""
+        self.unauthenticated += 1
+        denial = render_denial(self._models, None, _claimed_service(authorization), text)
+        return replace(denial, status=status)
+
+    async def _verify(self, wire: WireRequest) -> Verified:
         key = await self._keys.key(claimed_key_id(wire))
         return verify(
             wire,
-            host=host,
+            host=wire.header("host") or "",
             key_of=lambda key_id: key if key is not None and key.key_id == key_id else None,
             now_ms=self._clock.now_ms(),
         )
 
-    async def _answer(self, wire: WireRequest, verified: Verified, level: Level) -> web.Response:
+    async def _answer(self, wire: WireRequest, verified: Verified, level: Level) -> NativeReply:
         try:
             reading = read(
                 self._models,
@@ -166,13 +139,13 @@ class AwsGate:
             reply = await self._pipeline.handle(request, executor)
         except ExecutionFailed as error:
             text = f"in doubt: {error}; do not repeat it blindly, next: signoff log"
-            return _native(self._denial(wire, reading, text))
+            return self._denial(wire, reading, text)
         if reply.outcome is not None and reply.outcome.reply is not None:
-            return _forwarded(reply.outcome.reply, wire.method)
+            return _forwarded(reply.outcome.reply)
         if reply.mark is Mark.READ and reply.outcome is not None and not reply.outcome.refused:
             text = f"the target gave no answer: {reply.outcome.error}"
-            return _native(self._denial(wire, reading, text, "ServiceUnavailable", 503))
-        return _native(self._denial(wire, reading, told(reply)))
+            return self._denial(wire, reading, text, "ServiceUnavailable", 503)
+        return self._denial(wire, reading, told(reply))
 
     async def _note_malformed(
         self, wire: WireRequest, verified: Verified, level: Level, error: MalformedRequest
@@ -184,12 +157,13 @@ class AwsGate:
         chain = Chain(self._ledger, self._clock, request)
         await chain.note(Mark.DECIDED, decision=decision, method=wire.method)
 
-    async def _own(self, wire: WireRequest, principal: Principal) -> web.Response:
+    async def _own(self, wire: WireRequest, principal: Principal) -> NativeReply:
         ticket = wire.path.removeprefix(OWN_PATH + "ticket/")
         seen = await self._tickets(ticket, principal)
         if seen is None:
             raise Refused(f"no hold `{ticket[:40]}` of this run", "", "check the ticket")
-        return web.Response(text=json.dumps(seen), content_type="application/json")
+        kind = ("Content-Type", "application/json; charset=utf-8")
+        return NativeReply(200, (kind,), json.dumps(seen).encode())
 
     def _denial(
         self, wire: WireRequest, reading: Reading, text: str, code: str = "", status: int = 403
@@ -252,60 +226,8 @@ def _claimed_service(authorization: str) -> str:
     return scope[3] if len(scope) == 5 else ""
 
 
-async def _wire(incoming: web.BaseRequest, most: int) -> WireRequest:
-    target = incoming.raw_path
-    if not target.startswith("/"):
-        raise MalformedRequest("the request target is not a path", "a proxy request?", "")
-    if incoming.headers.get("Expect", "").lower() == "100-continue":
-        await incoming.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        incoming.writer.output_size = 0
-    path, _, query = target.partition("?")
-    headers = tuple(
-        (name.decode("latin-1").lower(), value.decode("utf-8", "surrogateescape"))
-        for name, value in incoming.raw_headers
-    )
-    if (incoming.content_length or 0) > most:
-        raise _too_big(most)
-    body = b""
-    if incoming.can_read_body:
-        if incoming.content.is_eof():  # All of it has arrived; most requests are like that.
-            body = await _body(incoming, most)
-        else:
-            async with asyncio.timeout(BODY_SECONDS):
-                body = await _body(incoming, most)
-    return WireRequest(incoming.method, path, query, headers, body)
-
-
-async def _body(incoming: web.BaseRequest, most: int) -> bytes:
-    chunks, size = [], 0
-    async for chunk in incoming.content.iter_any():
-        size += len(chunk)
-        if size > most:
-            raise _too_big(most)
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _too_big(most: int) -> MalformedRequest:
-    return MalformedRequest(
-        "the body is too large",
-        f"at most {most // 1_000_000} MB pass in one request",
-        "send large objects as a multipart upload",
-    )
-
-
-def _native(reply: NativeReply) -> web.Response:
-    return web.Response(status=reply.status, headers=list(reply.headers), body=reply.body)
-
-
-def _forwarded(reply: object, method: str) -> web.Response:
-    status: int = getattr(reply, "status")  # noqa: B009  The reply is opaque to the story.
-    headers: tuple[tuple[str, str], ...] = getattr(reply, "headers")  # noqa: B009
-    body: bytes = getattr(reply, "body")  # noqa: B009
-    kept = [(k, v) for k, v in headers if k.lower() not in _HOP]
-    response = web.Response(status=status, headers=kept, body=body if body else None)
-    if method == "HEAD":
-        for name, value in headers:
-            if name.lower() == "content-length":
-                response.headers["Content-Length"] = value
-    return response
+def _forwarded(reply: object) -> NativeReply:
+    """The target's answer without what concerned only the connection it came on."""
+    if not isinstance(reply, NativeReply):
+        raise TypeError("the reply is opaque to the story, but not to the gate")
+    return replace(reply, headers=tuple((k, v) for k, v in reply.headers if k not in _HOP))

@@ -14,15 +14,12 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TypeAlias
 
-import aiohttp
-from multidict import CIMultiDict
-from yarl import URL
-
 from signoff.gates.aws_credentials import FreshCredentials, Source
 from signoff.gates.aws_endpoints import Endpoint, Endpoints
 from signoff.gates.aws_errors import NativeReply
 from signoff.gates.aws_pages import Pages
 from signoff.gates.aws_reading import read_reply
+from signoff.gates.http_client import Cut, Gone, Origin, Sending, Unreachable, Upstream, written
 from signoff.gates.sigv4 import UNSIGNED, Credentials, SigningKeys, sign
 from signoff.model.action import Action, Answer, Question
 from signoff.model.errors import ExecutionFailed, Refused, SignoffError
@@ -34,7 +31,6 @@ from signoff.surfaces.aws.wire import WireRequest
 UpstreamReply: TypeAlias = NativeReply
 """What the target answered: status, headers as they came, the whole body."""
 
-_SKIP = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _PAUSES = (0.1, 0.4)
 
 
@@ -80,8 +76,7 @@ class AwsClient:
         self._fresh = FreshCredentials(source, self._check_account, clock_ms=self._now_ms)
         self._derived = SigningKeys()
         self._pages = Pages()
-        self._pool: aiohttp.ClientSession | None = None
-        self._single: aiohttp.ClientSession | None = None
+        self._upstream: Upstream | None = None
         self.account = account
 
     def __repr__(self) -> str:
@@ -98,24 +93,7 @@ class AwsClient:
         Raises `ExecutionFailed` when there are none, `Refused` when they belong to another
         account than the pinned one.
         """
-        limits = self._limits
-        timeout = aiohttp.ClientTimeout(total=limits.total_seconds, connect=limits.connect_seconds)
-        self._pool, self._single = (
-            aiohttp.ClientSession(
-                connector=connector,
-                timeout=timeout,
-                trust_env=False,
-                auto_decompress=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-            for connector in (
-                aiohttp.TCPConnector(limit=200, limit_per_host=64, keepalive_timeout=10),
-                aiohttp.TCPConnector(limit=64, force_close=True),
-            )
-        )
-        for session in (self._pool, self._single):
-            # aiohttp sends PUT and DELETE again when a connection breaks, fresh ones too.
-            session._retry_connection = False
+        self._upstream = Upstream(self._limits.connect_seconds)
         try:
             await self._fresh.start()
         except SignoffError:
@@ -125,10 +103,9 @@ class AwsClient:
     async def stop(self) -> None:
         """Close every connection and forget the credentials."""
         await self._fresh.stop()
-        for session in (self._pool, self._single):
-            if session is not None:
-                await session.close()
-        self._pool = self._single = None
+        if self._upstream is not None:
+            await self._upstream.close()
+        self._upstream = None
 
     async def __aenter__(self) -> AwsClient:
         await self.start()
@@ -183,7 +160,7 @@ class AwsClient:
         except SignoffError as error:
             raise Unsent(error.what, error.why, error.next_step) from error
         most = self._limits.body_most
-        return await self._send(self._single, wire, endpoint, host, headers, most)
+        return await self._send(wire, endpoint, host, headers, most, reuse=False)
 
     async def ask(self, question: Question) -> Answer:
         """What the target says to a read-only question. Never raises.
@@ -278,51 +255,42 @@ class AwsClient:
         """Send a read; once more when a kept connection turned out to be closed."""
         headers = self._signed(wire, endpoint, host, payload)
         try:
-            return await self._send(self._pool, wire, endpoint, host, headers, most)
+            return await self._send(wire, endpoint, host, headers, most, reuse=True)
         except ExecutionFailed as error:
-            if not isinstance(error.__cause__, aiohttp.ServerDisconnectedError):
+            if not isinstance(error.__cause__, Gone):
                 raise
-        return await self._send(self._single, wire, endpoint, host, headers, most)
+        return await self._send(wire, endpoint, host, headers, most, reuse=False)
 
     async def _send(
         self,
-        session: aiohttp.ClientSession | None,
         wire: WireRequest,
         endpoint: Endpoint,
         host: str,
         headers: tuple[tuple[str, str], ...],
         most: int,
+        *,
+        reuse: bool,
     ) -> UpstreamReply:
-        if session is None:
+        if self._upstream is None:
             raise Unsent("the connection to AWS is closed", "the daemon is stopping", "")
-        query = f"?{wire.query}" if wire.query else ""
-        url = URL(f"{endpoint.scheme}://{host}{wire.path}{query}", encoded=True)
-        has_body = bool(wire.body) or wire.method in ("POST", "PUT", "PATCH")
+        target = f"{wire.path}?{wire.query}" if wire.query else wire.path
         try:
-            async with session.request(
-                wire.method,
-                url,
-                headers=CIMultiDict(headers),
-                data=wire.body if has_body else None,
-                allow_redirects=False,
-                skip_auto_headers=_SKIP,
-            ) as response:
-                body = await _bounded(response, most)
-                given = tuple(
-                    (k.decode("latin-1").lower(), v.decode("utf-8", "surrogateescape"))
-                    for k, v in response.raw_headers
-                )
-                return NativeReply(response.status, given, body)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            origin = Origin.of(endpoint.scheme, host)
+            head = written(wire.method, target, headers, wire.body, keep=reuse)
+        except ValueError as error:
+            raise Unsent("the request cannot be sent", str(error), "") from error
+        seconds = self._limits.total_seconds
+        sending = Sending(wire.method, head, wire.body, seconds, most)
+        try:
+            return await self._upstream.exchange(origin, sending, reuse=reuse)
+        except Unreachable as error:
             raise Unsent(
                 f"`{host}` cannot be reached", str(error) or "timed out", "try again later"
             ) from error
-        except (aiohttp.InvalidURL, ValueError) as error:
-            raise Unsent("the request cannot be sent", type(error).__name__, "") from error
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except Cut as error:
             raise ExecutionFailed(
                 f"`{host}` did not finish its answer",
-                f"{type(error).__name__}: nobody knows whether the request was carried out",
+                f"{error}: nobody knows whether the request was carried out",
                 "look at the target before anything is tried again",
             ) from error
 
@@ -339,7 +307,7 @@ class AwsClient:
             now_ms=self._now_ms(),
         )
         most = self._limits.answer_most
-        reply = await self._send(self._pool, wire, endpoint, host, headers, most)
+        reply = await self._send(wire, endpoint, host, headers, most, reuse=True)
         answer = read_reply(self._models, asked.name, reply)
         if not answer.ok:
             raise ExecutionFailed(
@@ -355,17 +323,6 @@ class AwsClient:
                 "use credentials of that account",
             )
         self.account = theirs
-
-
-async def _bounded(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """The whole body; raises `aiohttp.ClientPayloadError` when it is over the bound."""
-    chunks, size = [], 0
-    async for chunk in response.content.iter_any():
-        size += len(chunk)
-        if size > most:
-            raise aiohttp.ClientPayloadError(f"the body is over {most >> 20} MiB")
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 def _is_below(host: str, parent: str) -> bool:

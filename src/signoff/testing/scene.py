@@ -22,8 +22,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from aiohttp import web
-
 from signoff.approvals.desk import Desk
 from signoff.approvals.keys import create_key, sign
 from signoff.breaker import Breaker
@@ -185,7 +183,7 @@ class Scene:
         self._steps: list[Doing | Answering] = []
         self._ticket = ""
         self._call: Call | None = None
-        self._answer: web.Response | None = None
+        self._answer: NativeReply | None = None
         now = self.clock.now_ms()
         self._key = RunKey("AKIASCENE0000000TEST", "scene", RUN, now, now + 86_400_000)
         self.store.keys[self._key.key_id] = self._key
@@ -229,8 +227,8 @@ class Scene:
         assert self._answer is not None, "nothing was called yet"
         assert self._call is not None, "nothing was called yet"
         service, _, operation = self._call.name.partition(":")
-        body = self._answer.body if isinstance(self._answer.body, bytes) else b""
-        headers = tuple((k.lower(), v) for k, v in self._answer.headers.items())
+        body = self._answer.body
+        headers = tuple((k.lower(), v) for k, v in self._answer.headers)
         told = parse_reply(_models(), service, operation, self._answer.status, headers, body)
         if isinstance(step, Passed):
             assert told.ok, told.error_message
@@ -247,7 +245,7 @@ class Scene:
         assert waits.quorum == step.quorum, f"it waits for {waits.quorum}"
         self._ticket = waits.ticket
 
-    async def _send(self, call: Call) -> web.Response:
+    async def _send(self, call: Call) -> NativeReply:
         action = Action("aws", call.name, frozen(**call.parameters), {"region": REGION})
         wire = serialise(_models(), action, None, host=HOST)
         headers = sign_request(
@@ -259,7 +257,7 @@ class Scene:
             now_ms=self.clock.now_ms(),
         )
         sent = WireRequest(wire.method, wire.path, wire.query, headers, wire.body)
-        return await self.gate.reply(sent, host=HOST, level=Level.ADVISORY)
+        return await self.gate.reply(sent, Level.ADVISORY)
 
     async def _sign(self, who: str, verdict: Verdict) -> None:
         text = await self.desk.text(self._ticket, verdict)

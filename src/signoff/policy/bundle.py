@@ -18,11 +18,13 @@ from typing import Any
 
 import cedarpy
 
+from signoff.config.values import QuorumRow
 from signoff.model.action import Action, Principal
 from signoff.model.effect import Effect, Kind, Resource, Understanding, Verb
 from signoff.model.errors import PolicyInvalid
 from signoff.model.ports import Facts
 from signoff.model.values import digest
+from signoff.policy.quorums import Quorums
 from signoff.policy.request import Limits, base_context, effect_context, signers_context
 from signoff.policy.statements import Policy, Source, policies
 from signoff.policy.told import Told, told
@@ -89,7 +91,10 @@ class Bundle:
     @cached_property
     def names_people(self) -> bool:
         """Whether it matters who signs, and not only how many do."""
-        return any(p.paths & {"approvers", "approverTeams", ""} for p in self.policies)
+        naming = {"approvers", "approverTeams", ""}
+        # The shipped policies read teams only to compare them with the groups a row asks for.
+        owned = any(p.paths & naming for p in self.policies if not p.shipped)
+        return owned or bool(self.limits.quorums.groups)
 
     @cached_property
     def looks_at_target(self) -> bool:
@@ -139,7 +144,8 @@ def compile_bundle(
 ) -> Bundle:
     """Like `load_bundle`, from texts. `settings` are part of the digest; of
     them `calls_per_minute` and `changes_per_minute` are limits the policies compare with, and
-    `grants_required` and `grants_reads` say when a run needs a grant (both false unless stated)."""
+    `grants_required` and `grants_reads` say when a run needs a grant (both false unless stated),
+    and `quorum` holds rows (`QuorumRow.as_data`) of how many people a change needs."""
     if profile not in PROFILES:
         raise PolicyInvalid(f"no profile `{profile}`", "", "use `team` or `solo`")
     schema_text = shipped_schema()
@@ -172,7 +178,7 @@ def compile_bundle(
                 "settings": settings or {},
             }
         ),
-        limits=_limits(settings or {}),
+        limits=_limits(settings or {}, profile),
         _slices=_slices(found, schema_text, places),
     )
     _canary(bundle)
@@ -230,7 +236,7 @@ def _text(path: Path) -> str:
         ) from error
 
 
-def _limits(settings: Mapping[str, object]) -> Limits:
+def _limits(settings: Mapping[str, object], profile: str) -> Limits:
     shipped = Limits()
     found = {"calls_per_minute": 0, "changes_per_minute": 0}
     for name in found:
@@ -244,7 +250,21 @@ def _limits(settings: Mapping[str, object]) -> Limits:
         if not isinstance(asked, bool):
             raise PolicyInvalid(f"`{name}` is `{asked}`", "true or false", "")
         flags[name] = asked
-    return Limits(**found, **flags)
+    return Limits(**found, **flags, quorums=Quorums(_quorum_rows(settings), profile))
+
+
+def _quorum_rows(settings: Mapping[str, object]) -> tuple[QuorumRow, ...]:
+    given = settings.get("quorum", ())
+    if not isinstance(given, (list, tuple)):
+        raise PolicyInvalid("`quorum` is not a list of rows", "", "see docs/reference/config.md")
+    rows = []
+    for row in given:
+        try:
+            lists = {name: tuple(row.get(name, ())) for name in ("agents", "groups")}
+            rows.append(QuorumRow(**{**row, **lists}))
+        except (AttributeError, TypeError) as error:
+            raise PolicyInvalid(f"`{row}` is no row of `quorum`", str(error), "") from error
+    return tuple(rows)
 
 
 def _refuse_twins(found: Iterable[Policy]) -> None:
@@ -389,7 +409,9 @@ def _canary_decision(
     facts = Facts(granted=frozenset({(place, "read")}))
     context = {
         **base_context(who, understanding.action, facts, bundle.limits),
-        **effect_context(effect, understanding, facts, bundle.within(place), bundle.limits),
+        **effect_context(
+            effect, understanding, facts, bundle.within(place), bundle.limits, _CANARY
+        ),
         **signers_context(frozenset(), {}, False),
     }
     request = {

@@ -158,7 +158,9 @@ class CedarJudge:
                 continue
             grouped.add(group)
             within = self.bundle.within(place.environment)
-            own = effect_context(effect, understanding, facts, within, self.bundle.limits)
+            own = effect_context(
+                effect, understanding, facts, within, self.bundle.limits, principal.agent
+            )
             asks.append(Ask(verb.value, within[0], {**base, **own}))
         return tuple(asks)
 
@@ -206,7 +208,9 @@ class CedarJudge:
         return None
 
     def _subsets(self, eligible: frozenset[str]) -> Iterator[frozenset[str]]:
-        names = sorted(eligible)
+        # Who is in a group the settings ask for is tried first.
+        wanted, teams = self.bundle.limits.quorums.groups, self.bundle.humans
+        names = sorted(eligible, key=lambda n: (-len(wanted & set(teams.get(n, ()))), n))
         for size in range(1, len(names) + 1):
             if self.bundle.names_people or self.bundle.profile == "solo":
                 yield from (frozenset(people) for people in combinations(names, size))

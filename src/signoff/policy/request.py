@@ -15,6 +15,7 @@ from typing import TypeAlias
 from signoff.model.action import Action, Principal
 from signoff.model.effect import Bound, Effect, Understanding, Verb
 from signoff.model.ports import Facts
+from signoff.policy.quorums import Quorums
 
 LONG_MOST = 2**63 - 1
 """Cedar's largest Long; it also stands for a bound nobody knows, so that `> 1000` holds."""
@@ -38,6 +39,9 @@ ATTRIBUTES: Mapping[str, str] = {
     "approvals": "how many distinct verified humans signed, besides requester and operator",
     "approvers": "their names",
     "approverTeams": "the teams they are in",
+    "quorum": "how many people the settings ask for (`[[quorum]]`); unless a row says so, in "
+    "production 1 for what can be taken back, else 2 (in solo 1), and elsewhere 0",
+    "quorumGroups": "the groups of which the settings want one each among those who sign",
     "operatorSigned": "the operator signed with user verification; solo only, else false",
     "frozen": "whether the environment, or one it lies in, is frozen",
     "halted": "whether the run or the agent is halted",
@@ -63,12 +67,14 @@ _DAY_MS = 86_400_000
 @dataclass(frozen=True)
 class Limits:
     """How fast a run may go: calls and changes per minute; and whether it needs a grant for
-    production changes (`grants_required`), and for reads as well (`grants_reads`)."""
+    production changes (`grants_required`), and for reads as well (`grants_reads`). `quorums`
+    is how many people its changes need."""
 
     calls_per_minute: int = 600
     changes_per_minute: int = 60
     grants_required: bool = False
     grants_reads: bool = False
+    quorums: Quorums = field(default_factory=Quorums)
 
     def needs_grant(self, verb: Verb, within: tuple[str, ...]) -> bool:
         """Whether a run needs a grant for the verb in an environment that lies `within`."""
@@ -123,9 +129,11 @@ def effect_context(
     facts: Facts,
     within: tuple[str, ...],
     limits: Limits | None = None,
+    agent: str = "",
 ) -> dict[str, object]:
     """What is particular to one effect. `within` is its environment, as the bundle knows
-    it, followed by those it lies in."""
+    it, followed by those it lies in; `agent` is who asks, empty for a human."""
+    limits = limits or Limits()
     verb = verb_asked(effect, understanding)
     resource, scope = effect.resource, understanding.action.scope
     target: dict[str, object] = {
@@ -139,11 +147,15 @@ def effect_context(
     certain = not understanding.unknown and effect.verb is not Verb.UNKNOWN
     # A disclosed secret cannot be taken back, whatever a table says.
     kept = certain and effect.verb is not Verb.DISCLOSE
+    reversibility = effect.reversibility.rank if kept else 0
+    quorum = limits.quorums.of(agent, verb, within, certain=certain, reversibility=reversibility)
     named = {resource.environment, *within}
     return {
         "target": target,
-        "reversibility": effect.reversibility.rank if kept else 0,
+        "reversibility": reversibility,
         "certain": certain,
+        "quorum": quorum.people,
+        "quorumGroups": sorted(set(quorum.groups)),
         "bound": _most([b for b in effect.bounds if b.unit != "bytes"], LONG_MOST),
         "boundBytes": _most([b for b in effect.bounds if b.unit == "bytes"], 0),
         "frozen": not named.isdisjoint(facts.frozen),
@@ -151,7 +163,7 @@ def effect_context(
         "lowered": sorted(b for b, place in facts.lowered if place == resource.environment),
         # A grant is for the environment it names, and for none that lies in it.
         "granted": (resource.environment, verb.value) in facts.granted,
-        "grantNeeded": (limits or Limits()).needs_grant(verb, within),
+        "grantNeeded": limits.needs_grant(verb, within),
     }
 
 

@@ -12,8 +12,11 @@ import click
 from signoff.faces import render
 from signoff.faces.backend import Act
 from signoff.faces.cli.acts import carry_out
+from signoff.faces.cli.bundles import chosen_bundle
 from signoff.faces.cli.decide import signer_options
 from signoff.faces.cli.parts import settings
+from signoff.faces.cli.policy_prove import paths_argument, profile_option, prove
+from signoff.faces.cli.policy_replay import replay
 from signoff.faces.cli.shared import DONE, HELD, answer, json_option, milliseconds
 from signoff.model.errors import ConfigInvalid
 from signoff.model.values import canonical
@@ -23,28 +26,31 @@ OBSERVERS_LEAST = 2
 
 @click.group()
 def policy() -> None:
-    """Check policies; lower a boundary for a time."""
+    """Check, prove and compare policies; lower a boundary for a time."""
+
+
+policy.add_command(prove)
+
+
+policy.add_command(replay)
 
 
 @policy.command()
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--profile", type=click.Choice(["team", "solo"]), default=None)
+@paths_argument
+@profile_option
 @json_option
-def check(files: tuple[Path, ...], profile: str | None, as_json: bool) -> int:
-    """Parse and validate the shipped policies and FILES (else those of the settings).
+def check(paths: tuple[Path, ...], profile: str | None, as_json: bool) -> int:
+    """Parse and validate the shipped policies and those in PATHS, and ask the canaries.
 
-    Works without settings. Exit code 4 names the policy and line at fault.
+    PATHS is a `signoff.toml`, a folder, `.cedar` files, or the word `shipped`; without one,
+    the bundle of this user's settings, or the shipped one when there are none. Exit code 4
+    names the policy and line at fault. Nothing is proved: see `signoff policy prove`.
     """
-    from signoff.config import config_path, load_config
-    from signoff.policy.bundle import load_bundle
-
-    config = load_config() if config_path().exists() else None
-    chosen = profile or (config.profile if config else "team")
-    extra = files or (config.policies if config else ())
-    bundle = load_bundle(chosen, extra)
-    files_read = [str(path) for path in extra]
-    value = {"profile": chosen, "files": files_read, "safeguard": bundle.safeguard}
-    lines = [f"{'policy':<9} {chosen} and {len(extra)} more files: valid, {bundle.safeguard}"]
+    chosen = chosen_bundle(paths, profile)
+    own = {p.file for p in chosen.bundle.policies if not p.shipped}
+    value = {**chosen.as_data(), "safeguard": chosen.bundle.safeguard}
+    more = f"{chosen.bundle.profile} and {len(own)} more files"
+    lines = [f"{'policy':<9} {more}: valid, {chosen.bundle.safeguard}"]
     answer(as_json, value, lines)
     return DONE
 

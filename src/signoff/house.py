@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from signoff.approvals.desk import Desk
 from signoff.config import Config
@@ -22,12 +23,13 @@ from signoff.ledger.verify import verify_ledger
 from signoff.model.action import Action, Level, Principal
 from signoff.model.decision import Hold, HoldState, Verdict
 from signoff.model.errors import SignoffError
-from signoff.model.ports import Clock, Executor, IssueKey, RunKey
+from signoff.model.ports import Clock, Executor, IssueKey, RunKey, SealConfiguration
 from signoff.model.receipt import Mark, Receipt
 from signoff.model.values import frozen
 from signoff.pipeline import Pipeline
 from signoff.policy.bundle import Bundle
 from signoff.policy.engine import CedarJudge
+from signoff.standing import Drifting, Standing
 from signoff.store.mark import HighWaterMark
 from signoff.store.reading import StateFile
 from signoff.store.sqlite import SqliteStore
@@ -75,6 +77,9 @@ class House:
     observe: frozenset[str]
     signer: Signer
     code_warning: str = ""
+    standing: Standing | None = None
+    seal: Callable[[Standing], str] = lambda state: ""
+    drift: Drifting = field(default_factory=Drifting)
 
     @property
     def clock(self) -> Clock:
@@ -167,7 +172,7 @@ class House:
         size, root = self.store.head()
         switches = await self.store.switches()
         troubles = (self.store.mark_trouble(), self.client.trouble, self.code_warning)
-        warnings = [w for w in troubles if w]
+        warnings = [w for w in (*troubles, *self.drift.warnings()) if w]
         if self.store.rollback is not None:
             warnings.append(f"the ledger was rolled back: {self.store.rollback.why}")
 
@@ -181,6 +186,7 @@ class House:
             "gates": gates,
             "safeguard": self.bundle.safeguard,
             "bundle": self.bundle.digest,
+            "configuration": self.drift.told(),
             "ledger": {"size": size, "root": root, "anchored": False},
             "holds": len(await self.store.open()),
             "in_doubt": [f"{a.action_id} {a.action.name}" for a in await self.store.in_doubt()],
@@ -213,6 +219,30 @@ class House:
             ),
         )
         await self.store.append(receipt)
+        await self._seal_first()
+
+    async def _seal_first(self) -> None:
+        """Seal the first configuration, once everything that it says has been opened; and
+        keep the seal beside the settings in step with the state."""
+        state = self.standing
+        if state is None:
+            return
+        if state.to_seal:
+            now = self.clock.now_ms()
+            receipt = Receipt(
+                mark=Mark.SEALED,
+                time_ms=now,
+                action_id="",
+                principal=Principal("", "", ""),
+                gate="control",
+                level=self.level,
+                detail=frozen(act="first", configuration=state.texts.digest, how=state.how),
+            )
+            change = SealConfiguration(frozen(**state.texts.as_data()), state.texts.digest, "")
+            written = await self.store.append(receipt, change)
+            state = replace(state, at=written.index, time_ms=now)
+        self.drift.standing = state
+        self.drift.trouble = await asyncio.to_thread(self.seal, state)
 
     async def keep(self) -> None:
         """Keep house until cancelled: close holds whose time is over, every minute, and

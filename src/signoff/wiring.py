@@ -10,6 +10,8 @@ from __future__ import annotations
 import base64
 import os
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -32,8 +34,10 @@ from signoff.model.human import Profile
 from signoff.model.ports import Clock
 from signoff.model.values import canonical
 from signoff.pipeline import Pipeline
-from signoff.policy.bundle import Bundle, load_bundle
+from signoff.policy.bundle import Bundle, compile_bundle
 from signoff.policy.engine import CedarJudge
+from signoff.policy.statements import Source
+from signoff.standing import sealed_on_disk, standing
 from signoff.steps.circumstances import Circumstances
 from signoff.steps.keeping import Keeper
 from signoff.steps.waiting import WaitingRoom
@@ -54,22 +58,24 @@ PRELOADED = ("cloudformation", "dynamodb", "iam", "rds", "s3", "sqs", "sts")
 
 
 def open_house(config: Config, *, observe: bool = False) -> House:
-    """Check, open and build. Raises `ConfigInvalid`, `PolicyInvalid`, `LedgerUnavailable` or
-    `ProofInvalid`, and then nothing is left open."""
-    profile = Profile(config.profile)
-    check_enrolment(config.humans, QUORUM_MOST[config.profile], profile)
-    if config.path is not None:
-        check_owned(config.path, "the settings")
+    """Check, open and build what is sealed. `config` says where the state lies
+    (`standing.first_settings`), and is what will be sealed when nothing was yet.
+
+    Raises `ConfigInvalid`, `PolicyInvalid`, `LedgerUnavailable` or `ProofInvalid`, and then
+    nothing is left open.
+    """
+    fresh = not config.ledger_path.exists()
+    if fresh:
+        # Nothing of a first configuration that does not load is left on the disk.
+        _loadable(standing(config, None, _vault_key(config)).config)
     config.state_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
     check_owned(config.state_dir, "the state directory")
-    vault_key = read_secret(config.vault.key_file, "the vault key")
+    vault_key = _vault_key(config)
     signing = Ed25519PrivateKey.from_private_bytes(
         read_secret(config.ledger.key_file, "the ledger key")
     )
     signer = Signer(config.ledger.origin, signing)
-    bundle = _bundle(config)
     models, index = _aws_index(config)
-    watched = _observed(config, wall_ms()) if observe else frozenset[str]()
     store = open_store(
         config.ledger_path,
         tree=Frontier.unpacked,
@@ -78,10 +84,26 @@ def open_house(config: Config, *, observe: bool = False) -> House:
         mark=config.high_water,
     )
     try:
-        return _furnish(config, bundle, signer, models, index, store, vault_key, watched)
+        state = standing(config, store.configuration(), vault_key)
+        config = state.config
+        bundle = _loadable(config)
+        watched = _observed(config, wall_ms()) if observe else frozenset[str]()
+        house = _furnish(config, bundle, signer, models, index, store, vault_key, watched)
+        return replace(house, standing=state, seal=partial(sealed_on_disk, vault_key=vault_key))
     except BaseException:
         store.close()
         raise
+
+
+def _vault_key(config: Config) -> bytes:
+    return read_secret(config.vault.key_file, "the vault key")
+
+
+def _loadable(config: Config) -> Bundle:
+    """The bundle of a configuration that may run; raises what refuses it."""
+    check_enrolment(config.humans, QUORUM_MOST[config.profile], Profile(config.profile))
+    check_regions(config.aws.regions)
+    return _bundle(config)
 
 
 def _furnish(
@@ -155,12 +177,10 @@ def _code_warning() -> str:
 
 
 def _bundle(config: Config) -> Bundle:
-    for policy in config.policies:
-        check_owned(policy, "a policy file")
     critical = {e.name for e in config.environments if e.criticality == "high"}
-    return load_bundle(
+    return compile_bundle(
         config.profile,
-        config.policies,
+        [Source(str(policy), _text(config, policy)) for policy in config.policies],
         humans={h.name: h.groups for h in config.humans},
         environments={
             name: within or ("production" if name in critical else "")
@@ -173,6 +193,13 @@ def _bundle(config: Config) -> Bundle:
             "disposable": sorted(config.disposable),
         },
     )
+
+
+def _text(config: Config, path: Path) -> str:
+    """A file the settings name, as it was sealed."""
+    if config.files is None or str(path) not in config.files:
+        raise ConfigInvalid(f"`{path}` was not read with the settings", "", "signoff apply")
+    return config.files[str(path)]
 
 
 def _aws_index(config: Config) -> tuple[Models, Index]:
@@ -201,7 +228,7 @@ def _client(config: Config, models: Models, index: Index, clock: Clock) -> AwsCl
     region = aws.regions[0] if aws.regions else "us-east-1"
     source: EnvironmentSource | ProfileSource | RoleSource = base
     if aws.assume_role:
-        policy = aws.session_policy.read_text("utf-8") if aws.session_policy else ""
+        policy = _text(config, aws.session_policy) if aws.session_policy else ""
         source = RoleSource(
             base,
             aws.assume_role,

@@ -31,6 +31,7 @@ FLOORS: tuple[tuple[str, int], ...] = (
     ("signoff.undo", 6),
     ("signoff.audit", 6),
     ("signoff.gates", 6),
+    ("signoff.standing", 6),
     ("signoff.house", 7),
     ("signoff.explaining", 7),
     ("signoff.wiring", 8),

@@ -69,13 +69,13 @@ class Moment:
 
 @dataclass(frozen=True)
 class SealedConfiguration:
-    """The configuration in force: the index and time of the receipt that sealed it, who asked
-    for it (empty for nobody), and its texts as `config.ConfigurationTexts` writes them."""
+    """The configuration in force: the index and time of the receipt that sealed it, in words
+    how it came to be, and its texts as `config.ConfigurationTexts` writes them."""
 
     at: int
     time_ms: int
     digest: str
-    by: str
+    how: str
     content: Data
 
 

@@ -64,8 +64,8 @@ def configuration_in_force(state: State) -> SealedConfiguration | None:
     if receipt.get("mark") != "sealed" or detail.get("configuration") != digest:
         raise _altered(f"receipt {at} names another configuration")
     content = state.configuration_content(at, digest)
-    by = str(detail.get("human", ""))
-    return SealedConfiguration(at, int(receipt["time_ms"]), digest, by, content)
+    how = str(detail.get("how", ""))
+    return SealedConfiguration(at, int(receipt["time_ms"]), digest, how, content)
 
 
 def _altered(why: str) -> ProofInvalid:

@@ -21,6 +21,13 @@ from signoff.model.errors import SignOffInvalid
 from signoff.model.human import EnrolledKey, Human, folded
 
 
+OUTSIDE = frozenset({"staging", "development", "workspace"})
+"""The shipped environments that are not production. Whatever is not named so, is."""
+
+LASTING = frozenset({"disarm", "permit", "execute", "disclose", "unknown"})
+"""Verbs that need two people in production whatever can be put back."""
+
+
 class Proven(Protocol):
     """What a verifier says of a good signature."""
 
@@ -61,16 +68,19 @@ def recount(
     verifier: RowVerifier,
     *,
     operator_counts: bool = False,
+    outside: frozenset[str] = OUTSIDE,
 ) -> Recount:
     """Decide again, from nothing but signed rows, who approved this very hold.
 
     `quorum` is what the policy asks for now; the larger of it and the hold's own is
-    needed, and never fewer than one. `operator_counts` (solo) lets the operator's own
+    needed, and never fewer than one; nor, for what an agent cannot take back in production
+    (any environment not in `outside`) in team, than two, whatever policies and settings
+    say. `operator_counts` (solo) lets the operator's own
     approval count when one is needed and the signature shows the human was there.
     Total: a row that does not verify is left out and said so; one good rejection, the
     expiry, or a hold that is not open or approved leaves nobody.
     """
-    needed = max(1, quorum, hold.quorum)
+    needed = max(1, quorum, hold.quorum, 1 if operator_counts else least(hold, outside))
     if hold.state not in (HoldState.OPEN, HoldState.APPROVED):
         return Recount(frozenset(), needed, (f"the hold is `{hold.state.value}`",))
     if now_ms >= hold.expires_ms:
@@ -107,6 +117,22 @@ def recount(
         else:
             counted.add(min(group))
     return Recount(frozenset(counted), needed, tuple(left_out))
+
+
+def least(hold: Hold, outside: frozenset[str]) -> int:
+    """The people below whom no setting goes: two for an agent's irreversible production
+    change, else one."""
+    if not hold.principal.is_agent:
+        return 1
+    for target in hold.targets:
+        reading = target.verb == "read" and not hold.unknown
+        if reading or target.environment in outside:
+            continue
+        if hold.unknown or target.verb in LASTING:
+            return 2
+        if target.reversibility.value not in ("exact", "bounded"):
+            return 2
+    return 1
 
 
 def payload(hold: Hold, verdict: str) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from signoff.approvals.holds import Terms, check_open, difference, open_hold, recently_rejected
 from signoff.approvals.quorum import Event, distinct_approvers, is_expired, move
-from signoff.approvals.recount import recount
+from signoff.approvals.recount import OUTSIDE, recount
 from signoff.approvals.signatures import Verifier, Verifiers
 from signoff.model.decision import Decision, Hold, HoldState, Ruling, Verdict
 from signoff.model.errors import Refused, StateConflict
@@ -35,12 +35,14 @@ class WaitingRoom:
         verifier: Verifier | None = None,
         terms: Terms | None = None,
         open_most: int = 5,
+        outside: frozenset[str] = OUTSIDE,
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._holds, self._ledger, self._clock, self._notifier = holds, ledger, clock, notifier
         self._humans, self._bundle, self._profile = tuple(humans), bundle, profile
         self._verifier = verifier or Verifiers()
         self._terms, self._open_most, self._random = terms or Terms(), open_most, random
+        self._outside = outside
 
     async def join(self, chain: Chain, seen: Seen, decision: Decision) -> Hold:
         """The hold of this run for this very action: the waiting one, or a new one.
@@ -135,6 +137,7 @@ class WaitingRoom:
             self._clock.now_ms(),
             self._verifier,
             operator_counts=self._profile is Profile.SOLO,
+            outside=self._outside,
         )
         if second.enough and second.humans == await self.approvers(hold):
             return ""

@@ -13,6 +13,7 @@ from signoff.approvals.recount import Recount, payload, recount
 from signoff.approvals.signatures import Verifiers, payload_of
 from signoff.model.action import Principal
 from signoff.model.decision import Hold, HoldState, SignOff, Verdict
+from signoff.model.effect import Effect, Resource, Reversibility, Verb
 from signoff.model.human import Human
 
 
@@ -202,3 +203,45 @@ def test_in_solo_the_operator_counts_when_shown_to_be_there() -> None:
     humans = (human("olga", Pen("olga", "ssh")),)
     row = signed(hold, "olga", pen=Pen("olga", "ssh"))
     assert not count(hold, [row], humans, quorum=1, solo=True).humans
+
+
+IRREVERSIBLE = effect(reversibility=Reversibility.NONE)
+GRAVE = effect(verb=Verb.PERMIT, reversibility=Reversibility.EXACT)
+
+
+def quorum_of_one(*effects: Effect, unknown: tuple[str, ...] = ()) -> Hold:
+    """A hold that settings or a policy let ask one person only."""
+    return replace(a_hold(understanding(*effects, unknown=unknown)), quorum=1)
+
+
+@pytest.mark.parametrize(
+    "hold",
+    [
+        quorum_of_one(IRREVERSIBLE),
+        quorum_of_one(GRAVE),
+        quorum_of_one(effect(), GRAVE),
+        quorum_of_one(effect(), unknown=("a member",)),
+        quorum_of_one(effect(Resource("t", "dynamodb:table", "attic"), Verb.EXECUTE)),
+    ],
+    ids=["irreversible", "grave", "one of two", "unknown", "unmapped"],
+)
+def test_no_quorum_lets_one_person_sign_what_an_agent_cannot_take_back(hold: Hold) -> None:
+    found = count(hold, [signed(hold, "alice")], quorum=0)
+    assert (found.needed, found.enough) == (2, False)
+    assert count(hold, [signed(hold, "alice"), signed(hold, "bob")], quorum=0).enough
+
+
+@pytest.mark.parametrize(
+    "hold",
+    [
+        quorum_of_one(effect()),
+        quorum_of_one(effect(Resource("t", "dynamodb:table", "staging"), Verb.EXECUTE)),
+        quorum_of_one(IRREVERSIBLE, effect(verb=Verb.READ, reversibility=Reversibility.NONE)),
+    ],
+    ids=["undoable", "staging", "read beside"],
+)
+def test_the_least_of_two_is_for_irreversible_production_changes(hold: Hold) -> None:
+    expected = 2 if any(t.reversibility is Reversibility.NONE for t in hold.targets) else 1
+    assert count(hold, [signed(hold, "alice")], quorum=0).needed == expected
+    human_asks = replace(hold, principal=Principal("", "", "olga"))
+    assert count(human_asks, [], quorum=0).needed == 1

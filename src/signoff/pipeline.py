@@ -1,7 +1,7 @@
 """The story: 1 understand, 2 decide, 3 hold, 4 capture, 5 execute, 6 record.
 
-Read it aloud. Every step of a change leaves a receipt before the next begins, and a
-step that fails ends the story with nothing done. There is no other way to the target.
+Read it aloud. Every step of a change leaves a receipt before the next begins; one that
+fails ends the story with nothing done. There is no other way to the target.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Pipeline:
             if stale:
                 told = f"stale: {'; '.join(stale)}; next: ask again for a new hold"
                 return self._stop(chain, Mark.STALE, decision, seen, told, hold.ticket)
-            decision, _ = await self._decide(request, seen, hold)
+            decision, facts = await self._decide(request, seen, hold)
             doubt = await self.waiting.doubt(hold, decision)
             if doubt:
                 await chain.note(Mark.DECIDED, decision=decision, hold=hold.ticket, doubt=doubt)
@@ -80,15 +80,16 @@ class Pipeline:
                 return self._stop(chain, Mark.FAILED, decision, seen, f"denied: {error}")
         if undo is not None:
             await chain.note(Mark.CAPTURED, ports.SaveUndo(undo), vault=undo.vault)
+        uses, why_not = await self.circumstances.claim(request, seen, facts)
+        if why_not:
+            await chain.note(Mark.FAILED, error=why_not, step="capture")
+            return self._stop(chain, Mark.FAILED, decision, seen, f"denied: {why_not}")
 
-        if await self.circumstances.halted(request):
-            await chain.note(Mark.FAILED, error="halted meanwhile", step="capture")
-            return self._stop(chain, Mark.FAILED, decision, seen, "denied: halted meanwhile")
-
-        # 5. Execute: the intent is committed, and the sign-offs are spent, before the act.
+        # 5. Execute: the intent is committed, and sign-offs and grants are spent, before the act.
         claim = [ports.MoveHold(hold.ticket, HoldState.APPROVED, HoldState.CLAIMED)] if hold else []
         start = ports.StartAction(chain.action_id, request.action, request.principal)
-        await chain.note(Mark.STARTED, start, *claim, hold=hold.ticket if hold else "")
+        ticket, spent = hold.ticket if hold else "", [use.grant_id for use in uses]
+        await chain.note(Mark.STARTED, start, *claim, *uses, hold=ticket, grants=spent)
         try:
             outcome = await self._execute(seen, executor)
         except ExecutionFailed as error:

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeAlias
 from signoff.model.action import Action, Answer, Principal, Question
 from signoff.model.decision import Decision, Hold, HoldState, SignOff
 from signoff.model.effect import Understanding
+from signoff.model.grant import Grant
 from signoff.model.receipt import Receipt
 from signoff.model.values import EMPTY, Data
 
@@ -176,6 +177,28 @@ class RevokeKey:
     key_id: str
 
 
+@dataclass(frozen=True)
+class OpenGrant:
+    """A new grant, signed; refused when its id is taken."""
+
+    grant: Grant
+
+
+@dataclass(frozen=True)
+class UseGrant:
+    """One more change of a run under a grant, counted with the receipt that starts it;
+    refused unless the grant is live at that moment."""
+
+    grant_id: str
+
+
+@dataclass(frozen=True)
+class RevokeGrant:
+    """A grant taken back; refused when it is over already."""
+
+    grant_id: str
+
+
 Change: TypeAlias = (
     OpenHold
     | AddSignOff
@@ -187,6 +210,9 @@ Change: TypeAlias = (
     | SealConfiguration
     | IssueKey
     | RevokeKey
+    | OpenGrant
+    | UseGrant
+    | RevokeGrant
 )
 
 
@@ -243,6 +269,14 @@ class Holds(Protocol):
 
     async def undos(self, run: str) -> tuple[Undo, ...]:
         """Every undo of a run, newest action first."""
+        ...
+
+
+class Grants(Protocol):
+    """Reading grants; writing goes through `Ledger.append`."""
+
+    async def grants(self, run: str) -> tuple[Grant, ...]:
+        """Every grant that was ever signed for the run, oldest first."""
         ...
 
 

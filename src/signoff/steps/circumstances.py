@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from signoff.approvals.grants import chosen, covered
 from signoff.approvals.quorum import eligible
 from signoff.breaker import Attempt, Breaker
 from signoff.model.action import Principal
-from signoff.model.effect import Reversibility
+from signoff.model.effect import Reversibility, Verb
 from signoff.model.human import Human
-from signoff.model.ports import Clock, Facts, Holds, Outcome, Vault
+from signoff.model.ports import Clock, Facts, Grants, Holds, Outcome, UseGrant, Vault
 from signoff.model.values import Data
+from signoff.policy.request import verb_asked
 from signoff.steps.chain import Request
 from signoff.understand import Seen
 
@@ -30,11 +32,13 @@ class Circumstances:
         humans: tuple[Human, ...],
         solo: bool = False,
         disposable: frozenset[str] = frozenset(),
+        grants: Grants | None = None,
     ) -> None:
         self._holds, self._vault, self._breaker, self._clock = holds, vault, breaker, clock
         self._humans = humans
         self._solo = solo
         self._disposable = disposable
+        self._grants = grants
         self._could_sign: dict[Principal, frozenset[str]] = {}
 
     async def gather(self, request: Request, seen: Seen, approvers: frozenset[str]) -> Facts:
@@ -64,6 +68,7 @@ class Circumstances:
             undo=request.undo,
             overwrites_newer=request.overwrites_newer,
             requester_verified=request.requester_verified,
+            granted=await self._granted(who, now),
             now_ms=now,
         )
 
@@ -71,6 +76,33 @@ class Circumstances:
         """Whether somebody pressed the stop button for this run, its agent, or everything."""
         switches = await self._holds.switches()
         return _halted(switches, request.principal.agent, request.principal.run)
+
+    async def claim(
+        self, request: Request, seen: Seen, facts: Facts
+    ) -> tuple[tuple[UseGrant, ...], str]:
+        """What is counted with the start of a change, and why it may not start after all
+        (empty when it may).
+
+        A grant that the decision rested on must be live still. What is only observed uses
+        none: nothing rests on a grant there.
+        """
+        if await self.halted(request):
+            return (), "halted meanwhile"
+        known, who = seen.understanding, request.principal
+        verbs = {(e.resource.environment, verb_asked(e, known).value) for e in known.effects}
+        pairs = {(where, verb) for where, verb in verbs & facts.granted if verb != Verb.READ.value}
+        if self._grants is None or not pairs or request.only_observes(known):
+            return (), ""
+        found = chosen(await self._grants.grants(who.run), who, pairs, self._clock.now_ms())
+        if found is None:
+            return (), f"the grant of `{who.run}` is over meanwhile; next: ask a peer for another"
+        return tuple(UseGrant(grant.id) for grant in found), ""
+
+    async def _granted(self, who: Principal, now_ms: int) -> frozenset[tuple[str, str]]:
+        """What live grants cover for this run: asked anew for every decision."""
+        if self._grants is None or not who.is_agent:
+            return frozenset()
+        return covered(await self._grants.grants(who.run), who, now_ms)
 
     def _eligible(self, who: Principal) -> frozenset[str]:
         """Who could sign for this principal; the humans stay the same until a restart."""

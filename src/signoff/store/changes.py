@@ -18,14 +18,17 @@ from signoff.model.ports import (
     FinishAction,
     IssueKey,
     MoveHold,
+    OpenGrant,
     OpenHold,
+    RevokeGrant,
     RevokeKey,
     SaveUndo,
     SealConfiguration,
     SetSwitch,
     StartAction,
+    UseGrant,
 )
-from signoff.store import records
+from signoff.store import grants, records
 from signoff.store.contracts import Moment, Sealer
 from signoff.store.sealing import seal_configuration
 
@@ -58,6 +61,12 @@ def prepare(change: Change, sealer: Sealer) -> Write:
             return _issue(change, sealer)
         case RevokeKey():
             return _revoke(change)
+        case OpenGrant():
+            return grants.open_grant(change.grant, sealer)
+        case UseGrant():
+            return grants.use_grant(change.grant_id, sealer)
+        case RevokeGrant():
+            return grants.revoke_grant(change.grant_id, sealer)
 
 
 def _open_hold(change: OpenHold) -> Write:

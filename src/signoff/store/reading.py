@@ -15,9 +15,10 @@ from types import TracebackType
 from signoff.model.action import Principal
 from signoff.model.decision import Hold, HoldState, SignOff
 from signoff.model.errors import LedgerUnavailable
+from signoff.model.grant import Grant
 from signoff.model.ports import RunKey, Undo
 from signoff.model.values import EMPTY, Data
-from signoff.store import records
+from signoff.store import grants, records
 from signoff.store.contracts import RunLine, Sealer, StartedAction
 
 DAY_MS = 86_400_000
@@ -182,6 +183,33 @@ class State:
             (key_id,),
         )
         return records.key_from(found, self._unsealer()) if found else None
+
+    def grants(self, run: str) -> tuple[Grant, ...]:
+        """Every grant of a run, oldest first."""
+        query = "SELECT id, sealed FROM grants WHERE run = ? ORDER BY opened_at"
+        sealer = self._unsealer()
+        return tuple(grants.grant_from(row, sealer)[0] for row in self._all(query, (run,)))
+
+    def all_grants(self, most: int = 1000) -> tuple[Grant, ...]:
+        """The newest grants of every run, newest first."""
+        query = "SELECT id, sealed FROM grants ORDER BY opened_at DESC LIMIT ?"
+        sealer = self._unsealer()
+        return tuple(grants.grant_from(row, sealer)[0] for row in self._all(query, (most,)))
+
+    def grant(self, grant_id: str) -> Grant | None:
+        """The grant with this id, in whatever state."""
+        found = self._one("SELECT id, sealed FROM grants WHERE id = ?", (grant_id,))
+        return grants.grant_from(found, self._unsealer())[0] if found else None
+
+    def signed_for(self, run: str) -> Principal | None:
+        """Who the run belongs to, by its newest key that opens: unlike `principal_of` this
+        rests on nothing that whoever can write the file could have put there."""
+        rows = self._all(
+            "SELECT key_id, agent, run, operator, issued_ms, expires_ms, sealed FROM run_keys"
+            " WHERE run = ? AND revoked_ms IS NULL ORDER BY issued_ms DESC LIMIT 1",
+            (run,),
+        )
+        return records.key_from(rows[0], self._unsealer()).principal if rows else None
 
     def runs(self) -> tuple[RunLine, ...]:
         """Every run that was given a key or started a change, newest first."""

@@ -120,6 +120,18 @@ CREATE TABLE IF NOT EXISTS run_keys (
   sealed     BLOB    NOT NULL
 ) STRICT;
 
+-- Peer-reviewed access. `sealed` holds all of a grant with the count of its uses, and the
+-- index of the receipt that last moved it; the other columns only find it.
+CREATE TABLE IF NOT EXISTS grants (
+  id        TEXT    NOT NULL PRIMARY KEY,
+  run       TEXT    NOT NULL,
+  opened_at INTEGER NOT NULL,
+  sealed    BLOB    NOT NULL
+) STRICT;
+
+CREATE INDEX IF NOT EXISTS grants_of_a_run ON grants (run, opened_at);
+CREATE INDEX IF NOT EXISTS receipts_of_control ON receipts (at) WHERE mark = 'control';
+
 -- These stop accidents. Whoever owns the file can drop them; the tree is the evidence.
 CREATE TRIGGER IF NOT EXISTS receipts_are_not_changed BEFORE UPDATE ON receipts
 BEGIN SELECT RAISE(ABORT, 'a receipt is never changed'); END;

@@ -19,15 +19,19 @@ from types import MappingProxyType
 from signoff.model.action import Level
 from signoff.model.decision import Hold, HoldState, SignOff
 from signoff.model.errors import ConfigInvalid, LedgerUnavailable, SignoffError
+from signoff.model.grant import Grant
 from signoff.model.ports import (
     Change,
     IssueKey,
     MoveHold,
+    OpenGrant,
+    RevokeGrant,
     RevokeKey,
     RunKey,
     Sealed,
     SetSwitch,
     Undo,
+    UseGrant,
 )
 from signoff.model.receipt import Mark, Receipt
 from signoff.model.values import Data, frozen
@@ -47,6 +51,9 @@ from signoff.store.opening import connect, found_tree, lock_file, make, rollback
 from signoff.store.reading import State, unreadable
 from signoff.store.sealing import configuration_in_force
 from signoff.store.writer import Work, Writer
+
+RUNS_MOST = 1_024
+"""How many runs' grants are kept at hand."""
 
 
 class SqliteStore:
@@ -68,6 +75,7 @@ class SqliteStore:
         self.state = State(self._db, sealer)
         self._switches: Mapping[str, Data] | None = None
         self._keys: dict[str, RunKey] = {}
+        self._grants: dict[str, tuple[Grant, ...]] = {}
         self._writer: Writer | None = None
 
     def start(self, tree: TreeFrom, notary: Notary, mark: HighWaterMark | None) -> None:
@@ -174,6 +182,17 @@ class SqliteStore:
                     self._keys[key_id] = found
         return found
 
+    async def grants(self, run: str) -> tuple[Grant, ...]:
+        """Every grant of the run, oldest first, as committed."""
+        found = self._grants.get(run)
+        if found is None:
+            with self._reading:
+                found = self.state.grants(run)
+                if len(self._grants) >= RUNS_MOST:
+                    self._grants.clear()
+                self._grants[run] = found
+        return found
+
     # What wiring and the faces ask besides.
 
     async def find_action(self, action_id: str) -> StartedAction | None:
@@ -252,6 +271,7 @@ class SqliteStore:
                 leaf=receipt.leaf(),
                 writes=tuple(prepare(change, self._sealer) for change in changes),
                 settings=any(isinstance(c, SetSwitch | IssueKey | RevokeKey) for c in changes),
+                grants=any(isinstance(c, OpenGrant | UseGrant | RevokeGrant) for c in changes),
                 future=future,
                 loop=loop,
             )
@@ -266,6 +286,9 @@ class SqliteStore:
             with self._reading:
                 self._switches = None
                 self._keys.clear()
+        if any(work.grants for work in group):
+            with self._reading:
+                self._grants.clear()
 
 
 def open_store(

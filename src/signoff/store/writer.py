@@ -46,6 +46,7 @@ class Work:
     future: Future[Sealed] | asyncio.Future[Sealed]
     loop: asyncio.AbstractEventLoop | None = None
     settings: bool = False
+    grants: bool = False
     index: int = -1
     answer: Sealed | Exception | None = field(default=None)
 

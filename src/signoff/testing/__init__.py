@@ -24,14 +24,17 @@ from signoff.model.effect import (
     Verb,
 )
 from signoff.model.errors import CaptureFailed, ExecutionFailed, LedgerUnavailable, StateConflict
+from signoff.model.grant import Grant
 from signoff.model.ports import (
     AddSignOff,
     Change,
     FinishAction,
     IssueKey,
     MoveHold,
+    OpenGrant,
     OpenHold,
     Outcome,
+    RevokeGrant,
     RevokeKey,
     RunKey,
     SaveUndo,
@@ -39,6 +42,7 @@ from signoff.model.ports import (
     SetSwitch,
     StartAction,
     Undo,
+    UseGrant,
 )
 from signoff.model.receipt import Receipt
 from signoff.model.values import Data, digest, frozen
@@ -109,6 +113,7 @@ class MemoryStore:
         self.actions: dict[str, Action] = {}
         self.settings: dict[str, Data] = {}
         self.keys: dict[str, RunKey] = {}
+        self.grant_rows: dict[str, Grant] = {}
         self.stop_after: int | None = None
         self.stop_before_commit = True
         self.broken = False
@@ -124,9 +129,9 @@ class MemoryStore:
             if stopping and self.stop_before_commit:
                 raise Stopped
         for change in changes:
-            self._check(change)
+            self._check(change, receipt.time_ms)
         for change in changes:
-            self._apply(change)
+            self._apply(change, receipt.time_ms)
         self.receipts.append(receipt)
         if stopping:
             raise Stopped
@@ -174,6 +179,10 @@ class MemoryStore:
         """The run's undo records, newest first."""
         return tuple(u for u in reversed(self.undo_rows.values()) if u.run == run)
 
+    async def grants(self, run: str) -> tuple[Grant, ...]:
+        """Every grant of the run, oldest first."""
+        return tuple(g for g in self.grant_rows.values() if g.run == run)
+
     async def key(self, key_id: str) -> RunKey | None:
         """One run key."""
         return self.keys.get(key_id)
@@ -182,7 +191,7 @@ class MemoryStore:
         """Actions that were started and have no outcome."""
         return [a for a, state in self.started.items() if state == "started"]
 
-    def _check(self, change: Change) -> None:
+    def _check(self, change: Change, now_ms: int) -> None:
         match change:
             case OpenHold(hold, most):
                 mine = [h for h in self.holds.values() if h.principal.run == hold.principal.run]
@@ -203,10 +212,17 @@ class MemoryStore:
             case FinishAction(action_id, _):
                 if action_id not in self.started:
                     raise StateConflict(f"action `{action_id}` was never started")
+            case OpenGrant(grant):
+                if grant.id in self.grant_rows:
+                    raise StateConflict(f"grant `{grant.id}` exists already")
+            case UseGrant(grant_id):
+                self.grant_rows[grant_id].use(now_ms)
+            case RevokeGrant(grant_id):
+                self.grant_rows[grant_id].revoke(now_ms)
             case _:
                 pass
 
-    def _apply(self, change: Change) -> None:
+    def _apply(self, change: Change, now_ms: int) -> None:
         match change:
             case OpenHold(hold, _):
                 self.holds[hold.ticket] = hold
@@ -229,6 +245,12 @@ class MemoryStore:
                 self.keys[key.key_id] = key
             case RevokeKey(key_id):
                 self.keys.pop(key_id, None)
+            case OpenGrant(grant):
+                self.grant_rows[grant.id] = grant
+            case UseGrant(grant_id):
+                self.grant_rows[grant_id] = self.grant_rows[grant_id].use(now_ms)
+            case RevokeGrant(grant_id):
+                self.grant_rows[grant_id] = self.grant_rows[grant_id].revoke(now_ms)
 
 
 @dataclass

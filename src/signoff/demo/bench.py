@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from signoff.demo import bench_aws, bench_parts
+from signoff.demo import bench_aws, bench_parts, bench_replay
 from signoff.model.decision import Ruling
 from signoff.model.effect import Verb
 from signoff.model.errors import SignoffError
@@ -27,6 +27,7 @@ TIMES_BARE = 3.0
 DECISION_US = 300.0
 IDENTIFY_US = 20.0
 RECEIPTS_PER_SECOND = 100_000.0
+REPLAY_SECONDS = 30.0
 
 Tell = Callable[[str], None]
 
@@ -118,12 +119,22 @@ def index(tell: Tell) -> list[Row]:
     ]
 
 
+def replay(tell: Tell) -> list[Row]:
+    """The CPU of judging a past of 10,000 actions again under another bundle."""
+    tell("replay: making up a past")
+    cost = bench_replay.replayed(tell)
+    note = f"{cost.report.changed:,} rulings differ"
+    what = f"`policy replay`, {cost.report.actions:,} actions, 100 policies"
+    return [Row("replay", what, cost.seconds, REPLAY_SECONDS, "s of CPU", note=note)]
+
+
 BENCHES: dict[str, Callable[[Tell], list[Row]]] = {
     "aws": aws,
     "decide": decide,
     "identify": identify,
     "verify": verify,
     "index": index,
+    "replay": replay,
 }
 
 

@@ -22,7 +22,7 @@ from signoff.policy.past import ASSUMED, Closed, History, Past
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
-TELL_EVERY = 500
+TELL_EVERY = 2_500
 LIMITS = (
     "each action is judged by what was understood then: a candidate that maps resources to "
     "other environments is not applied to them",

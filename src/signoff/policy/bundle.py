@@ -250,7 +250,13 @@ def _limits(settings: Mapping[str, object], profile: str) -> Limits:
         if not isinstance(asked, bool):
             raise PolicyInvalid(f"`{name}` is `{asked}`", "true or false", "")
         flags[name] = asked
-    return Limits(**found, **flags, quorums=Quorums(_quorum_rows(settings), profile))
+    return Limits(
+        calls_per_minute=found["calls_per_minute"],
+        changes_per_minute=found["changes_per_minute"],
+        grants_required=flags["grants_required"],
+        grants_reads=flags["grants_reads"],
+        quorums=Quorums(_quorum_rows(settings), profile),
+    )
 
 
 def _quorum_rows(settings: Mapping[str, object]) -> tuple[QuorumRow, ...]:

@@ -20,7 +20,6 @@ from signoff.model.decision import Hold, HoldState, SignOff, Verdict
 from signoff.model.errors import SignOffInvalid
 from signoff.model.human import EnrolledKey, Human, folded
 
-
 OUTSIDE = frozenset({"staging", "development", "workspace"})
 """The shipped environments that are not production. Whatever is not named so, is."""
 

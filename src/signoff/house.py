@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from signoff.approvals.desk import Desk
+from signoff.approvals.granting import GrantDesk
 from signoff.config import Config
 from signoff.gates.aws import AwsGate, GateTerms
 from signoff.gates.aws_client import AwsClient, UpstreamReply
@@ -76,6 +77,7 @@ class House:
     level: Level
     observe: frozenset[str]
     signer: Signer
+    granting: GrantDesk
     code_warning: str = ""
     standing: Standing | None = None
     seal: Callable[[Standing], str] = lambda state: ""

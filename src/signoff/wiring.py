@@ -17,6 +17,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from signoff.approvals.desk import Desk
+from signoff.approvals.granting import GrantDesk, SignedGrants
+from signoff.approvals.grants import GrantTerms
 from signoff.approvals.holds import Terms
 from signoff.approvals.signatures import Verifiers, check_enrolment
 from signoff.breaker import Breaker
@@ -67,7 +69,7 @@ def open_house(config: Config, *, observe: bool = False) -> House:
     fresh = not config.ledger_path.exists()
     if fresh:
         # Nothing of a first configuration that does not load is left on the disk.
-        _loadable(standing(config, None, _vault_key(config)).config)
+        loadable(standing(config, None, _vault_key(config)).config)
     config.state_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
     check_owned(config.state_dir, "the state directory")
     vault_key = _vault_key(config)
@@ -86,7 +88,7 @@ def open_house(config: Config, *, observe: bool = False) -> House:
     try:
         state = standing(config, store.configuration(), vault_key)
         config = state.config
-        bundle = _loadable(config)
+        bundle = loadable(config)
         watched = _observed(config, wall_ms()) if observe else frozenset[str]()
         house = _furnish(config, bundle, signer, models, index, store, vault_key, watched)
         return replace(house, standing=state, seal=partial(sealed_on_disk, vault_key=vault_key))
@@ -99,7 +101,7 @@ def _vault_key(config: Config) -> bytes:
     return read_secret(config.vault.key_file, "the vault key")
 
 
-def _loadable(config: Config) -> Bundle:
+def loadable(config: Config) -> Bundle:
     """The bundle of a configuration that may run; raises what refuses it."""
     check_enrolment(config.humans, QUORUM_MOST[config.profile], Profile(config.profile))
     check_regions(config.aws.regions)
@@ -144,6 +146,7 @@ def _furnish(
         humans=config.humans,
         solo=profile is Profile.SOLO,
         disposable=config.disposable,
+        grants=SignedGrants(store, config.humans, profile=profile),
     )
     pipeline = Pipeline(reader, judge, facts, waiting, keeper, store, clock)
     rewind = Rewind(
@@ -156,10 +159,12 @@ def _furnish(
         lambda action: AwsExecutor(client, poll_seconds=POLL_SECONDS),
     )
     desk = Desk(store, store, clock, config.humans, profile)
+    bounds = GrantTerms(config.grants.hours_most, config.grants.changes_most)
+    granting = GrantDesk(store, clock, config.humans, profile, bounds)
     level = Level.ADVISORY
     return House(
         config, bundle, judge, store, vault, client, models, index, pipeline, desk, rewind,
-        level, observe, signer, _code_warning(),
+        level, observe, signer, granting, _code_warning(),
     )  # fmt: skip
 
 
@@ -189,6 +194,8 @@ def _bundle(config: Config) -> Bundle:
         settings={
             "calls_per_minute": config.limits.calls_per_minute,
             "changes_per_minute": config.limits.changes_per_minute,
+            "grants_required": config.grants_required,
+            "grants_reads": config.grants.reads,
             "map": [dict(rule) for rule in config.place_rules()],
             "disposable": sorted(config.disposable),
         },

@@ -25,12 +25,14 @@ from signoff.config import (
     ObserveSettings,
     VaultSettings,
     make_secret,
+    read_texts,
     write_config,
 )
 from signoff.demo.children import bare_environment
 from signoff.faces.backend import Act
 from signoff.faces.client import ControlClient
 from signoff.model.decision import Verdict
+from signoff.model.effect import Verb
 from signoff.model.errors import SignoffError
 from signoff.model.human import EnrolledKey, Human
 from signoff.model.values import canonical
@@ -39,6 +41,9 @@ PASSPHRASE = "the people of the demo"
 COST = 1 << 14
 PEOPLE = ("olga", "ana", "bo", "cy")
 """`olga` operates the agent; the others sign."""
+
+GRANTED = tuple(verb.value for verb in Verb)
+"""What the runs of the demo may do in production, once people have signed each of it."""
 
 
 @dataclass(frozen=True)
@@ -148,10 +153,38 @@ class Guard:
         nonce, text = self.control.propose(act, arguments, who)
         return self.control.act(nonce, signer.key.fingerprint, signer.sign(text.encode()))
 
-    def key(self, agent: str = "builder", operator: str = "olga") -> dict[str, str]:
-        """A run key: `key_id`, `secret`, `run`, ..."""
+    def key(
+        self, agent: str = "builder", operator: str = "olga", *, granted: bool = True
+    ) -> dict[str, str]:
+        """A run key: `key_id`, `secret`, `run`, ...; unless told otherwise with a grant for
+        production that a peer of the operator signed."""
         made = self.act(Act.KEY, operator, agent=agent, operator=operator, ttl_ms=3_600_000)
+        if granted:
+            peer = next(name for name in self.people if name != operator)
+            self.grant(str(made["run"]), peer)
         return {name: str(value) for name, value in made.items()}
+
+    def grant(
+        self,
+        run: str,
+        who: str = "ana",
+        *,
+        environment: str = "production",
+        verbs: Sequence[str] = GRANTED,
+        changes: int = 1000,
+        ttl_ms: int = 3_600_000,
+    ) -> str:
+        """A grant one person signs, over the text the daemon shows; its id."""
+        signer = self.people[who]
+        asked = {"run": run, "environment": environment, "verbs": list(verbs)}
+        drafted = self.control.draft_grant(
+            {**asked, "changes": changes, "ttl_ms": ttl_ms, "why": "the demo"}
+        )
+        text = str(drafted["payload"])
+        name = str(json.loads(text)["grant"])
+        signature = signer.sign(text.encode())
+        self.control.sign_grant(name, who, signer.key.fingerprint, signature)
+        return name
 
     def decide(
         self, ticket: str, who: str, verdict: Verdict = Verdict.APPROVE
@@ -169,6 +202,35 @@ class Guard:
         for who in ("ana", "bo"):
             self.decide(str(asked["ticket"]), who)
         return str(self.act(Act.LOWER, "cy", **members)["state"])
+
+    def propose(self, who: str = "cy") -> dict[str, object]:
+        """`who` asks that what lies on disk be sealed, as `signoff apply` does."""
+        assert self.config.path is not None
+        texts = read_texts(self.config.path)
+        self.control.consider(texts.as_data())
+        return self.act(Act.APPLY, who, configuration=texts.digest)
+
+    def apply(self, who: str = "cy", signers: Sequence[str] = ("ana", "bo")) -> None:
+        """A two-person change of the configuration to what lies on disk; returns when the
+        daemon runs it."""
+        asked = self.propose(who)
+        for signer in signers:
+            self.decide(str(asked["ticket"]), signer)
+        done = self.propose(who)
+        if done["state"] != "sealed":
+            raise SignoffError("the configuration was not sealed", str(done), "")
+        self.opened(str(done["configuration"]))
+
+    def opened(self, configuration: str, seconds: float = 60.0) -> None:
+        """Wait until the daemon runs the configuration of that digest."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            with suppress(SignoffError):
+                found = self.control.status().get("configuration")
+                if isinstance(found, dict) and found["runs"] and found["digest"] == configuration:
+                    return
+            time.sleep(0.05)
+        raise SignoffError("the daemon did not come back", self.last_words(), "read daemon.log")
 
     def undo(self, who: str = "ana", *, action: str = "", run: str = "") -> dict[str, object]:
         """Take back one action or a whole run."""

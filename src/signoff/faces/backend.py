@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, TypeAlias
@@ -25,6 +25,7 @@ class Act(str, Enum):
     RESUME = "resume"
     LIFT = "lift"
     LOWER = "lower"
+    APPLY = "apply"
     UNDO = "undo"
     SETTLE = "settle"
 
@@ -34,11 +35,13 @@ ARGUMENTS: Mapping[Act, Mapping[str, type]] = {
     Act.RESUME: {"agent": str, "run": str},
     Act.LIFT: {"environment": str},
     Act.LOWER: {"boundary": str, "environment": str, "ttl_ms": int},
+    Act.APPLY: {"configuration": str},
     Act.UNDO: {"action": str, "run": str, "since_ms": int, "plan": str},
     Act.SETTLE: {"action": str, "state": str},
 }
 """The arguments of each act, all of them needed. `agent` or `run` may be empty, and so
-may `action` or `run`; `plan` is the digest of the undo plan the human was shown."""
+may `action` or `run`; `plan` is the digest of the undo plan the human was shown, and
+`configuration` that of the considered one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,34 @@ class Proof:
     key: str
     message: bytes
     signature: bytes
+
+
+class Granting(Protocol):
+    """Peer-reviewed access, as the control socket speaks to it."""
+
+    async def grants(self, run: str) -> tuple[Json, ...]:
+        """The newest grants, of one run or (empty) of all, newest first."""
+        ...
+
+    async def draft(
+        self,
+        run: str,
+        environment: str,
+        verbs: Sequence[str],
+        changes: int,
+        ttl_ms: int,
+        why: str,
+    ) -> Json:
+        """The text a peer signs: `{"grant": {..}, "payload", "eligible"}`. Grants nothing."""
+        ...
+
+    async def sign(self, grant: str, human: str, key: str, signature: bytes) -> Json:
+        """Open the drafted grant this human signed; a draft is signed once."""
+        ...
+
+    async def revoke(self, grant: str) -> Json:
+        """Take a grant back at once; nobody has to sign for that."""
+        ...
 
 
 class Backend(Protocol):
@@ -118,6 +149,20 @@ class Backend(Protocol):
         is usually a hold: `{"ticket", "state", "missing"}`."""
         ...
 
+    async def configuration(self) -> Json:
+        """What is sealed: `{"digest", "texts"}`."""
+        ...
+
+    async def consider(self, texts: Mapping[str, object]) -> Json:
+        """Check and prove a configuration and compare it with the sealed one; nothing is
+        changed: `{"digest", "before", "changes", "rulings", "proof"}`."""
+        ...
+
+    async def apply(self, configuration: str, proof: Proof) -> Json:
+        """Ask for a considered configuration, by its digest, to be sealed: a two-person
+        change, answered as `lower` is."""
+        ...
+
     async def undo_plan(self, action: str, run: str, since_ms: int) -> Json:
         """What an undo would do: `{"digest", "actions": [..], "conflicts": [..],
         "residue": [..], "effects": [..]}`. Changes nothing."""
@@ -126,6 +171,11 @@ class Backend(Protocol):
     async def undo(self, action: str, run: str, since_ms: int, plan: str, proof: Proof) -> Json:
         """Carry the plan of that digest out, or raise when it is no longer the plan:
         `{"state": "done"|"held"|"conflict", "undone": [..], "ticket", "conflicts": [..]}`."""
+        ...
+
+    @property
+    def granting(self) -> Granting:
+        """Peer-reviewed access."""
         ...
 
     async def verify(self) -> Json:

@@ -127,10 +127,36 @@ class ControlClient:
         """No changes in an environment."""
         return self.call("POST", "/freeze", {"environment": environment})
 
+    def grants(self, run: str = "") -> list[dict[str, object]]:
+        """The newest grants, of one run or of all, newest first."""
+        return _objects(self.call("GET", f"/grants?run={quote(run, safe='')}").get("grants"))
+
+    def draft_grant(self, asked: Mapping[str, object]) -> dict[str, object]:
+        """The text of a grant for a peer to sign: `{"grant", "payload", "eligible"}`."""
+        return self.call("POST", "/grants/draft", asked)
+
+    def sign_grant(self, grant: str, human: str, key: str, signature: bytes) -> dict[str, object]:
+        """Hand in a peer's signature of a drafted grant."""
+        encoded = base64.b64encode(signature).decode()
+        body = {"human": human, "key": key, "signature": encoded}
+        return self.call("POST", f"/grants/{quote(grant, safe='')}/sign", body)
+
+    def revoke_grant(self, grant: str) -> dict[str, object]:
+        """Take a grant back at once."""
+        return self.call("POST", f"/grants/{quote(grant, safe='')}/revoke", {})
+
     def undo_plan(self, action: str, run: str, since_ms: int) -> dict[str, object]:
         """What an undo would do; changes nothing."""
         body = {"action": action, "run": run, "since_ms": since_ms}
         return self.call("POST", "/undo/plan", body)
+
+    def configuration(self) -> dict[str, object]:
+        """What is sealed: `{"digest", "texts"}`."""
+        return self.call("GET", "/configuration")
+
+    def consider(self, texts: Mapping[str, object]) -> dict[str, object]:
+        """What a configuration would change; raises `Answered` (4) when it would not load."""
+        return self.call("POST", "/configuration", {"texts": dict(texts)})
 
     def propose(self, act: Act, arguments: Mapping[str, object], human: str) -> tuple[str, str]:
         """A challenge for an act: its nonce, and the text to sign.

@@ -29,7 +29,7 @@ from signoff.model.values import canonical
 
 CHALLENGE_MS = 5 * 60 * 1000
 CHALLENGES_MOST = 1000
-BODY_BYTES_MOST = 1_000_000
+BODY_BYTES_MOST = 4_000_000
 LOG_MOST = 10_000
 WAIT_MS_MOST = 30_000
 
@@ -159,7 +159,13 @@ def make_control_app(
             web.get("/verify", face.verify),
             web.post("/halt", face.halt),
             web.post("/freeze", face.freeze),
+            web.get("/grants", face.grants),
+            web.post("/grants/draft", face.grant_draft),
+            web.post("/grants/{grant}/sign", face.grant_sign),
+            web.post("/grants/{grant}/revoke", face.grant_revoke),
             web.post("/undo/plan", face.undo_plan),
+            web.get("/configuration", face.configuration),
+            web.post("/configuration", face.consider),
             web.post("/challenge", face.challenge),
             web.post("/act", face.act),
         ]
@@ -221,6 +227,38 @@ class _Control:
             raise MalformedRequest("`since_ms` is not a number")
         return _json(await self.backend.undo_plan(_text(body, "action"), _text(body, "run"), since))
 
+    async def configuration(self, request: web.Request) -> web.Response:
+        return _json(await self.backend.configuration())
+
+    async def consider(self, request: web.Request) -> web.Response:
+        texts = (await _body(request)).get("texts")
+        if not isinstance(texts, dict):
+            raise MalformedRequest("`texts` is not an object")
+        return _json(await self.backend.consider(texts))
+
+    async def grants(self, request: web.Request) -> web.Response:
+        found = await self.backend.granting.grants(request.query.get("run", ""))
+        return _json({"grants": list(found)})
+
+    async def grant_draft(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        verbs, changes, ttl_ms = body.get("verbs"), body.get("changes"), body.get("ttl_ms")
+        if not isinstance(verbs, list) or not all(isinstance(v, str) for v in verbs):
+            raise MalformedRequest("`verbs` is not a list of texts")
+        if type(changes) is not int or type(ttl_ms) is not int:
+            raise MalformedRequest("`changes` and `ttl_ms` are whole numbers")
+        where, why = _text(body, "environment"), _text(body, "why")
+        draft = self.backend.granting.draft
+        return _json(await draft(_text(body, "run"), where, verbs, changes, ttl_ms, why))
+
+    async def grant_sign(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        name, human, key = request.match_info["grant"], _text(body, "human"), _text(body, "key")
+        return _json(await self.backend.granting.sign(name, human, key, _signature(body)))
+
+    async def grant_revoke(self, request: web.Request) -> web.Response:
+        return _json(await self.backend.granting.revoke(request.match_info["grant"]))
+
     async def challenge(self, request: web.Request) -> web.Response:
         body = await _body(request)
         arguments = body.get("arguments")
@@ -245,6 +283,7 @@ class _Control:
             Act.RESUME: backend.resume,
             Act.LIFT: backend.lift,
             Act.LOWER: backend.lower,
+            Act.APPLY: backend.apply,
             Act.UNDO: backend.undo,
             Act.SETTLE: backend.settle,
         }

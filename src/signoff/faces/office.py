@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from signoff.approvals.quorum import eligible
 from signoff.approvals.signatures import Verifiers
 from signoff.faces.backend import Json, Proof
+from signoff.faces.changing import Changing, Sealing
+from signoff.faces.granting import GrantOffice
 from signoff.gates.aws_mint import new_key_id
 from signoff.house import House
 from signoff.model.action import Action, Level, Principal
@@ -46,6 +48,7 @@ class Office:
     def __init__(self, house: House, gates: list[dict[str, str]], endpoint: str) -> None:
         self._house, self._gates, self._endpoint = house, gates, endpoint
         self._verifiers = Verifiers()
+        self._changing = Changing(house)
 
     async def status(self) -> Json:
         """What stands now, as `render.status` reads it."""
@@ -184,6 +187,31 @@ class Office:
         hold = await self._hold(reply.ticket)
         return {**await self._told(hold), "message": reply.message}
 
+    async def configuration(self) -> Json:
+        """What is sealed."""
+        return self._changing.configuration()
+
+    async def consider(self, texts: Mapping[str, object]) -> Json:
+        """Check, prove and compare a candidate; nothing is changed."""
+        return await self._changing.consider(texts)
+
+    async def apply(self, configuration: str, proof: Proof) -> Json:
+        """Ask for another configuration: the whole story, with its own hold."""
+        action, who = self._changing.action(configuration), Principal("", "", proof.human)
+        # With one human their own proof is all there is, so it has to show that they were there.
+        alone = self._house.config.profile == Profile.SOLO.value
+        there = not alone or await self._there(proof)
+        request = Request(who, action, "control", Level.SEPARATED, requester_verified=there)
+        sealing = Sealing(self._house, proof.human, _proof(proof))
+        reply = await self._house.pipeline.handle(request, sealing)
+        if reply.outcome is not None and reply.outcome.succeeded:
+            return {"state": "sealed", "configuration": configuration}
+        if reply.outcome is not None or not reply.ticket:
+            why = reply.outcome.error if reply.outcome else reply.message
+            raise Refused("the configuration is not sealed", why, "signoff apply")
+        hold = await self._hold(reply.ticket)
+        return {**await self._told(hold), "message": reply.message}
+
     async def undo_plan(self, action: str, run: str, since_ms: int) -> Json:
         """What an undo would do; changes nothing."""
         plans = await self._plans(action, run, since_ms)
@@ -214,6 +242,11 @@ class Office:
             "conflicts": [c for r in results for c in r.conflicts],
         }
 
+    @property
+    def granting(self) -> GrantOffice:
+        """Peer-reviewed access."""
+        return GrantOffice(self._house)
+
     async def verify(self) -> Json:
         """The daemon's own check of its ledger."""
         return await asyncio.to_thread(self._house.verify)
@@ -233,6 +266,15 @@ class Office:
             proof=proof,
         )
         return {"state": "settled", "action": action}
+
+    async def _there(self, proof: Proof) -> bool:
+        """Whether the signature shows that its human was there and proved it."""
+        human = self._house.config.human(proof.human)
+        key = next((k for k in human.keys if k.fingerprint == proof.key), None) if human else None
+        if key is None:
+            return False
+        shown = await asyncio.to_thread(self._verifiers.verify, key, proof.message, proof.signature)
+        return shown.user_verified
 
     async def _plans(self, action: str, run: str, since_ms: int) -> list[UndoPlan]:
         found: list[Undo] = await self._house.rewind.find(action, run, since_ms)

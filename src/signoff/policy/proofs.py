@@ -92,3 +92,32 @@ class Proof:
     def proved(self) -> bool:
         """Whether the bundle may be loaded."""
         return self.outcome is Outcome.PROVED
+
+
+STANDING = (
+    Assumption(
+        "a request on which any policy errs is refused",
+        discharged_by="policy/engine.py `CedarJudge._ask`",
+    ),
+    Assumption(
+        "a human whom the bundle does not know is refused",
+        discharged_by="policy/engine.py `CedarJudge._decide`",
+    ),
+    Assumption(
+        "an agent whom the bundle does not know may ask, and is in no team",
+        discharged_by="policy/engine.py `CedarJudge.introduce`",
+    ),
+    Assumption(
+        "only environments of the bundle are asked about; any other is judged as `production`",
+        discharged_by="policy/bundle.py `Bundle.within`",
+    ),
+    Assumption(
+        "`approvals` counts distinct verified humans besides requester and operator",
+        discharged_by="approvals/recount.py, over the signatures themselves, before each act",
+    ),
+    Assumption(
+        "verb, kind, `reversibility` and `certain` are what the action does, or stricter",
+        discharged_by="the tables of surfaces/, and their tests; what is in none is `unknown`",
+    ),
+)
+"""What every proof of this prover rests on, whatever the settings."""

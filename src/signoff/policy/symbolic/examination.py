@@ -1,0 +1,271 @@
+"""One bundle examined for requests that it allows although an invariant forbids them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import cedarpy
+
+from signoff.model.errors import PolicyInvalid
+from signoff.policy.bundle import Bundle
+from signoff.policy.counterexamples import Confirmation, Stated
+from signoff.policy.proofs import Assumption, Counterexample, Premise
+from signoff.policy.statements import Policy
+from signoff.policy.symbolic.decoding import Decoder
+from signoff.policy.symbolic.logic import Truth
+from signoff.policy.symbolic.policies import Compiled, Compiler
+from signoff.policy.symbolic.questions import Found, Questions, Unsure
+from signoff.policy.symbolic.schema import (
+    NotUnderstood,
+    RecordOf,
+    RequestEnvironment,
+    Schema,
+    read_schema,
+)
+from signoff.policy.symbolic.world import Known, Uid, World
+
+COUNTEREXAMPLES_MOST = 16
+"""How many different counterexamples one invariant gets; each blames another permit."""
+
+
+@dataclass
+class _Space:
+    """The requests of one type of principal and resource, for all actions."""
+
+    world: World
+    compiler: Compiler
+    questions: Questions
+
+
+class Examination:
+    """Puts the questions, and keeps what was found."""
+
+    def __init__(
+        self, bundle: Bundle, invariants: tuple[Policy, ...], premises: tuple[Premise, ...]
+    ) -> None:
+        self.counterexamples: list[Counterexample] = []
+        self.unknown: list[str] = []
+        self.assumptions: list[Assumption] = []
+        self._bundle = bundle
+        self._invariants = invariants
+        self._stated = tuple(stated(p, n, bundle.schema) for n, p in enumerate(premises, 1))
+        self._known = known(bundle)
+        self._spaces: dict[tuple[str, str], _Space] = {}
+        self._kept: set[tuple[int, ...]] = set()
+        self._asked = 0
+
+    @property
+    def queries(self) -> int:
+        """How many questions were put to the solver."""
+        return sum(space.questions.count for space in self._spaces.values())
+
+    @cached_property
+    def _schema(self) -> Schema:
+        return read_schema(self._bundle.schema_text)
+
+    def run(self, progress: Callable[[int, int], None]) -> None:
+        """Examine every kind of request."""
+        try:
+            environments = list(self._schema.environments())
+        except NotUnderstood as gap:
+            self.unknown.append(f"the schema: {gap}")
+            return
+        for done, environment in enumerate(environments):
+            progress(done, len(environments))
+            try:
+                self._examine(environment)
+            except NotUnderstood as gap:
+                self.unknown.append(f"{_named(environment)}: {gap} is not understood")
+        progress(len(environments), len(environments))
+        if not self._asked:
+            self.unknown.append("the premises leave no request at all: they contradict each other")
+
+    def _examine(self, environment: RequestEnvironment) -> None:
+        space, action = self._space(environment), environment.action
+        compiled = space.compiler.policies((s.policy for s in self._stated), action)
+        given = tuple(each.satisfied for each in compiled)
+        if len(given) < len(self._stated) or self._nothing(space, given, compiled):
+            self.assumptions.append(
+                Assumption(f"the premises leave no request of {_named(environment)}")
+            )
+            return
+        self._asked += 1
+        invariants = space.compiler.policies(self._invariants, action)
+        guards = [p for p in self._bundle.policies if p.shipped and p.effect == "forbid"]
+        standing = space.compiler.policies(guards, action)
+        suspects = self._suspects(space, given, invariants, standing)
+        if not suspects:
+            return
+        everything = space.compiler.policies(self._bundle.policies, action)
+        for invariant in suspects:
+            self._against(space, environment, given, invariant, everything)
+
+    def _nothing(
+        self, space: _Space, given: tuple[Truth, ...], compiled: Sequence[Compiled]
+    ) -> bool:
+        """Whether no request satisfies the premises: whatever is asked would hold of none."""
+        if not given:
+            return False
+        return self._remembered(space, compiled, given)
+
+    def _suspects(
+        self,
+        space: _Space,
+        given: tuple[Truth, ...],
+        invariants: Sequence[Compiled],
+        standing: Sequence[Compiled],
+    ) -> list[Compiled]:
+        """The invariants that the shipped `forbid`s do not keep by themselves."""
+        through = (*given, *(self._passes(space, each) for each in standing))
+        broken = space.world.logic.any(*(self._broken(space, each) for each in invariants))
+        if self._remembered(space, [*invariants, *standing], (broken, *through)):
+            return []
+        return [
+            each
+            for each in invariants
+            if not self._remembered(space, [each, *standing], (self._broken(space, each), *through))
+        ]
+
+    def _remembered(
+        self, space: _Space, about: Sequence[Compiled], conditions: tuple[Truth, ...]
+    ) -> bool:
+        """Whether no request satisfies the conditions, which are made of `about` alone. Actions
+        for which the same policies count are asked about once."""
+        key = tuple(id(each) for each in about)
+        if key in self._kept:
+            return True
+        if space.questions.find(*conditions) is not None:
+            return False
+        self._kept.add(key)
+        return True
+
+    def _against(
+        self,
+        space: _Space,
+        environment: RequestEnvironment,
+        given: tuple[Truth, ...],
+        invariant: Compiled,
+        everything: Sequence[Compiled],
+    ) -> None:
+        """Every way, by other permits each time, to break one invariant."""
+        logic = space.world.logic
+        permits = [each for each in everything if each.policy.effect == "permit"]
+        clean = [logic.no(each.errs) for each in permits]
+        passed = [self._passes(space, each) for each in everything if each not in permits]
+        confirm = Confirmation(self._bundle, invariant.policy, self._stated)
+        while True:
+            blamed = self._blamed(invariant)
+            if len(blamed) >= COUNTEREXAMPLES_MOST:
+                return
+            some = logic.any(*(p.satisfied for p in permits if p.policy.id not in blamed))
+            found = space.questions.find(
+                self._broken(space, invariant), some, *given, *passed, *clean
+            )
+            if found is None:
+                return
+            if not self._confirm(space, environment, found, confirm, blamed):
+                return
+
+    def _blamed(self, invariant: Compiled) -> frozenset[str]:
+        """The permits already blamed for breaking an invariant."""
+        return frozenset(
+            culprit.id
+            for each in self.counterexamples
+            if each.invariant == invariant.policy.id
+            for culprit in each.culprits
+        )
+
+    def _confirm(
+        self,
+        space: _Space,
+        environment: RequestEnvironment,
+        found: Found | Unsure,
+        confirm: Confirmation,
+        blamed: frozenset[str],
+    ) -> bool:
+        """Whether the engine agrees with what was found; else it is unknown, and says why."""
+        about = f"`{confirm.invariant.id}`, {_named(environment)}"
+        if isinstance(found, Unsure):
+            self.unknown.append(f"{about}: the solver gave up ({found.why})")
+            return False
+        request = Decoder(space.world, found).example(environment).request
+        example = confirm.confirmed(request, blamed)
+        if example is None:
+            self.unknown.append(f"{about}: the engine does not allow what the solver found")
+            return False
+        self.counterexamples.append(example)
+        return True
+
+    def _broken(self, space: _Space, invariant: Compiled) -> Truth:
+        return space.world.logic.any(invariant.satisfied, invariant.errs)
+
+    def _passes(self, space: _Space, forbid: Compiled) -> Truth:
+        """Whether a `forbid` lets a request through, without an error."""
+        logic = space.world.logic
+        return logic.all(logic.no(forbid.satisfied), logic.no(forbid.errs))
+
+    def _space(self, environment: RequestEnvironment) -> _Space:
+        key = (environment.principal, environment.resource)
+        if key not in self._spaces:
+            context: RecordOf = self._schema.actions[environment.action].context
+            world = World(self._schema, *key, context, self._known)
+            self._spaces[key] = _Space(world, Compiler(world), Questions(world))
+        return self._spaces[key]
+
+
+def known(bundle: Bundle) -> Known:
+    """What is certain about a bundle's entities, as the judge shows them to the engine."""
+    rows = [row for row in json.loads(str(bundle.entities)) if row["uid"]["type"] != "Action"]
+    direct = {_uid(row["uid"]): [_uid(up) for up in row["parents"]] for row in rows}
+    askable = {"Environment": frozenset(bundle.environments)}
+    if bundle.humans:
+        askable["Human"] = frozenset(bundle.humans)
+    return Known(
+        above={uid: _above(uid, direct) for uid in direct},
+        closed=frozenset(read_schema(bundle.schema_text).entities),
+        askable=askable,
+    )
+
+
+def stated(premise: Premise, number: int, schema: cedarpy.Schema) -> Stated:
+    """A premise as the condition of a policy. Raises `PolicyInvalid`."""
+    text = f"forbid (principal, action, resource) when {{ {premise.expression} }};"
+    try:
+        parsed = json.loads(cedarpy.policies_to_json_str(text))
+        checked = cedarpy.validate_policies(text, schema)
+    except ValueError as error:
+        raise _invalid(premise, " ".join(str(error).split())) from error
+    if len(parsed["staticPolicies"]) != 1 or not checked.validation_passed:
+        why = "; ".join(" ".join(str(each.error).split()) for each in checked.errors)
+        raise _invalid(premise, why or "more than one expression")
+    (est,) = parsed["staticPolicies"].values()
+    name = f"premise-{number}"
+    return Stated(premise, Policy(name, premise.says, premise.file, premise.line, est))
+
+
+def _invalid(premise: Premise, why: str) -> PolicyInvalid:
+    place = f"`{premise.file}` line {premise.line}: " if premise.file else ""
+    return PolicyInvalid(f"{place}a premise is not valid: `{premise.expression}`", why, "report it")
+
+
+def _uid(plain: dict[str, str]) -> Uid:
+    return plain["type"], plain["id"]
+
+
+def _above(uid: Uid, direct: dict[Uid, list[Uid]]) -> frozenset[Uid]:
+    found: set[Uid] = set()
+    todo = [uid]
+    while todo:
+        for parent in direct.get(todo.pop(), ()):
+            if parent not in found:
+                found.add(parent)
+                todo.append(parent)
+    return frozenset(found)
+
+
+def _named(environment: RequestEnvironment) -> str:
+    who = "an agent" if environment.principal == "Agent" else f"a {environment.principal.lower()}"
+    return f"{who} that asks to `{environment.action}`"

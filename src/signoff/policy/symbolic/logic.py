@@ -1,0 +1,107 @@
+"""Truth with the known part folded away: Python's own `bool` where it is known, else z3's.
+
+z3 has no types for Python; this module and its siblings are where its values are `Any`.
+Each proof has a context of its own, so that proofs may run in several threads.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import z3
+
+Term: TypeAlias = Any
+"""Any z3 expression."""
+
+Truth: TypeAlias = "bool | z3.BoolRef"
+
+LONG_LEAST, LONG_MOST = -(2**63), 2**63 - 1
+
+
+class Logic:
+    """Connectives in one z3 context; a known operand costs no term."""
+
+    def __init__(self) -> None:
+        self.context = z3.Context()
+        self.bools = z3.BoolSort(self.context)
+        self.longs = z3.IntSort(self.context)
+        self._free = 0
+
+    def all(self, *terms: Truth) -> Truth:
+        """Conjunction."""
+        if any(term is False for term in terms):
+            return False
+        left = [term for term in terms if term is not True]
+        if not left:
+            return True
+        return left[0] if len(left) == 1 else z3.And(*left)
+
+    def any(self, *terms: Truth) -> Truth:
+        """Disjunction."""
+        if any(term is True for term in terms):
+            return True
+        left = [term for term in terms if term is not False]
+        if not left:
+            return False
+        return left[0] if len(left) == 1 else z3.Or(*left)
+
+    def no(self, term: Truth) -> Truth:
+        """Negation."""
+        return not term if isinstance(term, bool) else z3.Not(term)
+
+    def implies(self, condition: Truth, then: Truth) -> Truth:
+        """Implication."""
+        return self.any(self.no(condition), then)
+
+    def same(self, left: Truth, right: Truth) -> Truth:
+        """Whether two truth values agree."""
+        if isinstance(left, bool):
+            return right if left else self.no(right)
+        if isinstance(right, bool):
+            return left if right else self.no(left)
+        return left == right
+
+    def choose(self, condition: Truth, then: Truth, other: Truth) -> Truth:
+        """`if condition then then else other` over truth values."""
+        return self.all(self.implies(condition, then), self.any(condition, other))
+
+    def term(self, truth: Truth) -> Term:
+        """The z3 form of a truth value."""
+        return z3.BoolVal(truth, self.context) if isinstance(truth, bool) else truth
+
+    def long(self, number: int) -> Term:
+        """A Long."""
+        return z3.IntVal(number, self.context)
+
+    def in_range(self, number: Term) -> Truth:
+        """Whether an integer is a Long; Cedar errs where it is not."""
+        return z3.And(number >= LONG_LEAST, number <= LONG_MOST)
+
+    def free(self) -> Truth:
+        """A truth value nothing is known about."""
+        self._free += 1
+        return z3.Bool(f"free!{self._free}", self.context)
+
+    def sort(self, name: str) -> Term:
+        """A sort of its own, with as many values as anyone needs."""
+        return z3.DeclareSort(name, self.context)
+
+    def constant(self, name: str, sort: Term) -> Term:
+        """A value nothing is known about."""
+        return z3.Const(name, sort)
+
+    def function(self, name: str, *sorts: Term) -> Term:
+        """A function nothing is known about; the last sort is that of its values."""
+        return z3.Function(name, *sorts)
+
+    def sets(self, element: Term) -> Term:
+        """The sort of sets over a sort."""
+        return z3.ArraySort(element, self.bools)
+
+    def empty(self, element: Term) -> Term:
+        """The empty set over a sort."""
+        return z3.K(element, self.term(False))
+
+    def distinct(self, terms: list[Term]) -> Truth:
+        """Whether no two of the terms are the same."""
+        return z3.Distinct(*terms)

@@ -1,0 +1,200 @@
+"""Texts for a solver that knows nothing of letters.
+
+A pattern of `like` is to the solver a predicate it may choose freely. When it finds a model,
+each string of it is given a real text; where none exists ("it matches `a*` and `b*`"), the
+solver is told so and asked again. A theory of strings would be exact from the start, and
+takes minutes where this takes milliseconds.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import z3
+
+from signoff.policy.symbolic.logic import Term, Truth
+from signoff.policy.symbolic.world import Pattern, World
+
+LETTER_MOST = 0x2FFFF
+"""The last letter of z3's alphabet."""
+
+REFINEMENTS_MOST = 24
+"""How often one string is tried again with one more pattern it must not match."""
+
+
+class Undecided(Exception):
+    """Whether a text exists was not found out."""
+
+
+def matches(text: str, pattern: Pattern) -> bool:
+    """Whether a text matches a `like` pattern; None in it stands for any text."""
+    pieces = _pieces(pattern)
+    first, last = pieces[0], pieces[-1]
+    if len(pieces) == 1:
+        return text == first
+    if len(text) < len(first) + len(last) or not text.startswith(first):
+        return False
+    if not text.endswith(last):
+        return False
+    at, end = len(first), len(text) - len(last)
+    for piece in pieces[1:-1]:
+        found = text.find(piece, at, end)
+        if found < 0:
+            return False
+        at = found + len(piece)
+    return True
+
+
+@dataclass
+class Class:
+    """One string of a model: a term of it, and which patterns it is said to match."""
+
+    term: Term
+    said: dict[Pattern, bool] = field(default_factory=dict)
+
+    @cached_property
+    def yes(self) -> list[Pattern]:
+        """The patterns it has to match."""
+        return [pattern for pattern, said in self.said.items() if said]
+
+
+class Texts:
+    """Gives the strings of a model their texts, or says what the solver has to learn."""
+
+    def __init__(self, world: World, model: Term) -> None:
+        self._world = world
+        self._model = model
+        self.by_value: dict[str, str] = {
+            self.key(term): text for text, term in world.literal_texts.items()
+        }
+        self._used = set(self.by_value.values())
+
+    def key(self, term: Term) -> str:
+        """What stands for a term's value in this model."""
+        return str(self._model.eval(term, model_completion=True).sexpr())
+
+    def lemmas(self) -> list[Truth]:
+        """What the solver got wrong about this model's strings; empty when each has a text.
+        Raises `Undecided`."""
+        classes: dict[str, Class] = {}
+        wrong: list[Truth] = []
+        for pattern, term in self._world.patterns.values():
+            predicate = self._world.likeness(pattern)
+            truth = self._model.eval(predicate(term), model_completion=True)
+            said, key = z3.is_true(truth), self.key(term)
+            literal = self.by_value.get(key)
+            if literal is None:
+                classes.setdefault(key, Class(term)).said[pattern] = said
+            elif matches(literal, pattern) is not said:
+                wrong += self._of_literal(literal, pattern)
+        if wrong:
+            return wrong
+        for key, each in classes.items():
+            lemma = self._give(key, each)
+            if lemma is not None:
+                return [lemma]
+        return []
+
+    def _of_literal(self, literal: str, pattern: Pattern) -> Iterator[Truth]:
+        logic = self._world.logic
+        term = self._world.likeness(pattern)(self._world.text(literal))
+        yield term if matches(literal, pattern) else logic.no(term)
+
+    def _give(self, key: str, each: Class) -> Truth | None:
+        for text in _plain(each.yes):
+            if text not in self._used and all(matches(text, p) is s for p, s in each.said.items()):
+                self._take(key, text)
+                return None
+        return self._search(key, each)
+
+    def _take(self, key: str, text: str) -> None:
+        self.by_value[key] = text
+        self._used.add(text)
+
+    def _search(self, key: str, each: Class) -> Truth | None:
+        """An exact search, with those patterns it must not match that candidates ran into."""
+        logic = self._world.logic
+        text = z3.String("text", logic.context)
+        solver = z3.SolverFor("QF_S", logic.context)
+        solver.set("timeout", 5_000)
+        asked: dict[str, Truth] = {}
+
+        def ask(condition: Truth, learnt: Truth) -> None:
+            name = f"asked-{len(asked)}"
+            solver.assert_and_track(condition, name)
+            asked[name] = learnt
+
+        def said(pattern: Pattern, truth: bool) -> None:
+            found = z3.InRe(text, self._regex(pattern))
+            holds = self._world.likeness(pattern)(each.term)
+            ask(found if truth else logic.no(found), logic.no(holds) if truth else holds)
+
+        for pattern in each.yes:
+            said(pattern, True)
+        for _ in range(REFINEMENTS_MOST + len(self._used)):
+            outcome = solver.check()
+            if outcome == z3.unsat:
+                return logic.any(*(asked[str(name)] for name in solver.unsat_core()))
+            if outcome != z3.sat:
+                raise Undecided("a text for its patterns")
+            found = solver.model().eval(text, model_completion=True).py_value()
+            broken = [p for p, truth in each.said.items() if matches(found, p) is not truth]
+            if not broken and found not in self._used:
+                self._take(key, found)
+                return None
+            for pattern in broken[:4]:
+                said(pattern, each.said[pattern])
+            if not broken:
+                apart = text != z3.StringVal(_escaped(found), logic.context)
+                ask(apart, self._equal(found, each))
+        raise Undecided("a text for its patterns")
+
+    def _equal(self, text: str, each: Class) -> Truth:
+        if text not in self._world.literal_texts:
+            # Another string of this model took the text: what to learn is not about this one.
+            raise Undecided("texts that differ")
+        return each.term == self._world.text(text)
+
+    def _regex(self, pattern: Pattern) -> Term:
+        context = self._world.logic.context
+        sort = z3.ReSort(z3.StringSort(context))
+        parts = [
+            z3.Full(sort) if part is None else z3.Re(z3.StringVal(_escaped(part), context))
+            for part in _joined(pattern)
+        ]
+        return z3.Concat(*parts) if len(parts) > 1 else parts[0]
+
+
+def _pieces(pattern: Pattern) -> list[str]:
+    """The texts between the wildcards: one more than there are wildcards."""
+    pieces = [""]
+    for part in pattern:
+        if part is None:
+            pieces.append("")
+        else:
+            pieces[-1] += part
+    return pieces
+
+
+def _escaped(text: str) -> str:
+    """A text as z3 reads it: a backslash of its own begins an escape there."""
+    if any(ord(letter) > LETTER_MOST for letter in text):
+        raise Undecided("a letter the solver does not have")
+    return text.replace("\\", "\\u{5c}")
+
+
+def _joined(pattern: Pattern) -> Iterator[str | None]:
+    for wild, parts in itertools.groupby(pattern, key=lambda part: part is None):
+        yield None if wild else "".join(part or "" for part in parts)
+
+
+def _plain(yes: Iterable[Pattern]) -> Iterator[str]:
+    """Texts a person can read that may match the patterns."""
+    patterns = list(yes)
+    if not patterns:
+        yield from ("", "something", *(f"something-{n}" for n in range(2, 6)))
+    for pattern, fill in itertools.product(patterns, ("", "x", "any")):
+        yield "".join(fill if part is None else part for part in pattern)

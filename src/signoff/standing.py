@@ -7,6 +7,7 @@ the settings agree.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from signoff.store.contracts import SealedConfiguration
 INIT = "as `signoff init` wrote it"
 SINCE_INIT = "NOT as `signoff init` wrote it, and nobody signed the change"
 FOUND = "as found at the first start; nobody signed it"
+AGAIN = "as it was sealed before; the state that said so is gone"
 _AFRESH = "docs/how-to/change.md"
 
 
@@ -62,6 +64,8 @@ class Drifting:
     standing: Standing | None = None
     seen: Drift = field(default_factory=Drift)
     trouble: str = ""
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once another configuration is sealed: the house has to be opened anew."""
 
     def told(self) -> dict[str, object]:
         """As `render.status` reads it; empty before anything is sealed."""
@@ -73,6 +77,7 @@ class Drifting:
             "how": self.standing.how,
             "doubtful": self.standing.doubtful,
             "differs": list(self.seen.lines),
+            "runs": not self.changed.is_set(),
         }
 
     def warnings(self) -> tuple[str, ...]:
@@ -144,6 +149,8 @@ def _first(settings: Path, seal: Seal | None) -> Standing:
             f"restore the state directory ({_AFRESH})",
         )
     how = FOUND
-    if seal is not None:
+    if seal is not None and seal.at >= 0:
+        how = AGAIN
+    elif seal is not None:
         how = INIT if seal.digest == texts.digest else SINCE_INIT
     return Standing(texts, texts.config(), -1, 0, how)

@@ -1,6 +1,7 @@
 """`signoff.toml` -> one frozen `Config`: what the owners set, checked before anything starts."""
 
 from signoff.config.candidate import Drift, drift, read_texts, stamp
+from signoff.config.changes import changed_settings
 from signoff.config.keyfiles import make_private_file, make_secret, read_secret
 from signoff.config.owners import check_owned
 from signoff.config.read import QUORUM_MOST, config_path, load_config, parse_config
@@ -40,6 +41,7 @@ __all__ = [
     "QuorumRow",
     "Seal",
     "VaultSettings",
+    "changed_settings",
     "check_owned",
     "check_stays",
     "config_path",

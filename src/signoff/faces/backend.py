@@ -28,6 +28,7 @@ class Act(str, Enum):
     APPLY = "apply"
     UNDO = "undo"
     SETTLE = "settle"
+    REVIEW = "review"
 
 
 ARGUMENTS: Mapping[Act, Mapping[str, type]] = {
@@ -38,6 +39,7 @@ ARGUMENTS: Mapping[Act, Mapping[str, type]] = {
     Act.APPLY: {"configuration": str},
     Act.UNDO: {"action": str, "run": str, "since_ms": int, "plan": str},
     Act.SETTLE: {"action": str, "state": str},
+    Act.REVIEW: {"actions": list, "until": int},
 }
 """The arguments of each act, all of them needed. `agent` or `run` may be empty, and so
 may `action` or `run`; `plan` is the digest of the undo plan the human was shown, and
@@ -184,4 +186,9 @@ class Backend(Protocol):
 
     async def settle(self, action: str, state: str, proof: Proof) -> Json:
         """A human's word on an action in doubt (`succeeded`, `failed`)."""
+        ...
+
+    async def review(self, actions: list[object], until: int, proof: Proof) -> Json:
+        """Record that a human looked at these actions, having read the first `until`
+        receipts: `{"state", "counted": [..], "own": [..]}`."""
         ...

@@ -286,6 +286,7 @@ class _Control:
             Act.APPLY: backend.apply,
             Act.UNDO: backend.undo,
             Act.SETTLE: backend.settle,
+            Act.REVIEW: backend.review,
         }
         return await acts[challenge.act](**given, proof=proof)
 

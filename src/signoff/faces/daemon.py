@@ -1,7 +1,8 @@
 """The process behind `signoff up`: one loop with the gates and the control socket.
 
 It starts only when everything it trusts is as it has to be, says in one line where it
-listens, and stops on SIGINT or SIGTERM after what is queued is written.
+listens, and stops on SIGINT or SIGTERM after what is queued is written. When another
+configuration was sealed it shuts its doors, opens the house anew, and opens them again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import os
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import uvloop
@@ -23,6 +25,7 @@ from signoff.config import Config
 from signoff.faces import render
 from signoff.faces.control import listen, make_control_app
 from signoff.faces.office import Office
+from signoff.faces.watching import Watching
 from signoff.gates.http_server import Door, DoorTerms
 from signoff.gates.run import probe
 from signoff.house import House
@@ -45,26 +48,12 @@ def serve(config: Config, *, observe: bool = False, as_json: bool = False) -> in
 
 async def _serve(config: Config, *, observe: bool, as_json: bool) -> int:
     _tell("checking what the guard rests on")
+    sitting = Sitting(_stopped())
     house = await asyncio.to_thread(open_house, config, observe=observe)
-    doors: list[web.AppRunner | Door] = []
-    try:
-        await house.start()
-        # What start-up left (service models, tables) stays to the end: no collection of
-        # garbage has to walk through it while a request waits.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*GARBAGE)
-        gc.enable()
-        first = house.store.head()[0]
-        doors = await _open_doors(house)
-        keeping = asyncio.create_task(house.keep())
-        await _until_stopped()
-        keeping.cancel()
-        seen = _summary(house, first)
-    finally:
-        for door in doors:
-            await (door.close() if isinstance(door, Door) else door.cleanup())
-        await house.stop()
+    while await _sit(house, sitting):
+        _tell("another configuration was sealed: it is opened now, and nothing passes meanwhile")
+        house = await _open_anew(house)
+    seen = sitting.summary
     if as_json:
         sys.stdout.write(json.dumps({"summary": seen}) + "\n")
     else:
@@ -72,13 +61,75 @@ async def _serve(config: Config, *, observe: bool, as_json: bool) -> int:
     return 0
 
 
-async def _open_doors(house: House) -> list[web.AppRunner | Door]:
+@dataclass
+class Sitting:
+    """What lasts while the house is opened anew: when to stop, the first receipt, the port
+    that the system chose, and what to say at the end."""
+
+    stopped: asyncio.Event
+    first: int = -1
+    port: int = 0
+    summary: str = ""
+
+
+async def _sit(house: House, sitting: Sitting) -> bool:
+    """Serve until it is told to stop (False) or another configuration is sealed (True)."""
+    doors: list[web.AppRunner | Door] = []
+    tasks: list[asyncio.Task[object]] = []
+    try:
+        await house.start()
+        if sitting.first < 0:
+            # What start-up left (service models, tables) stays to the end: no collection of
+            # garbage has to walk through it while a request waits.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(*GARBAGE)
+            gc.enable()
+            sitting.first = house.store.head()[0]
+        watching = Watching(house)
+        await watching.look()
+        doors = await _open_doors(house, sitting)
+        tasks = [asyncio.create_task(t) for t in (house.keep(), watching.keep())]
+        await _either(sitting.stopped, house.drift.changed)
+    finally:
+        for task in tasks:
+            task.cancel()
+        for door in doors:
+            await (door.close() if isinstance(door, Door) else door.cleanup())
+        if doors:
+            sitting.summary = _summary(house, sitting.first)
+        await house.stop()
+    return house.drift.changed.is_set() and not sitting.stopped.is_set()
+
+
+async def _open_anew(house: House) -> House:
+    """The house of what is sealed now. Where that may not be observed any more, it enforces."""
+    try:
+        return await asyncio.to_thread(open_house, house.config, observe=bool(house.observe))
+    except ConfigInvalid as error:
+        if not house.observe:
+            raise
+        _tell(f"nothing is observed any more: {error}")
+        return await asyncio.to_thread(open_house, house.config)
+
+
+async def _either(*events: asyncio.Event) -> None:
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+
+
+async def _open_doors(house: House, sitting: Sitting) -> list[web.AppRunner | Door]:
     """The gate on its port and its socket, and the control socket apart from both."""
     config, gate = house.config, house.gate()
     terms = DoorTerms(config.gate.body_most_mb * 1_000_000)
     door = Door(gate.reply, gate.refusal, terms)
     try:
-        address, port = await door.listen(config.gate.host, config.gate.port)
+        # A port that the system chose stays the same: agents were told it.
+        port = config.gate.port or sitting.port
+        address, port = await door.listen(config.gate.host, port)
+        sitting.port = 0 if config.gate.port else port
     except OSError as error:
         await door.close()
         raise ConfigInvalid(
@@ -119,12 +170,13 @@ async def _gate_socket(door: Door, path: Path) -> None:
     os.chmod(path, 0o666)  # noqa: S103 - an agent of another user has to reach it
 
 
-async def _until_stopped() -> None:
+def _stopped() -> asyncio.Event:
+    """Set by SIGINT and SIGTERM."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signal_number, stop.set)
-    await stop.wait()
+    return stop
 
 
 def _summary(house: House, first: int) -> str:

@@ -16,6 +16,7 @@ from signoff.approvals.signatures import Verifiers
 from signoff.faces.backend import Json, Proof
 from signoff.faces.changing import Changing, Sealing
 from signoff.faces.granting import GrantOffice
+from signoff.faces.reviewing import looked_at
 from signoff.gates.aws_mint import new_key_id
 from signoff.house import House
 from signoff.model.action import Action, Level, Principal
@@ -202,7 +203,10 @@ class Office:
         alone = self._house.config.profile == Profile.SOLO.value
         there = not alone or await self._there(proof)
         request = Request(who, action, "control", Level.SEPARATED, requester_verified=there)
-        sealing = Sealing(self._house, proof.human, _proof(proof))
+        waiting = await self._house.store.find("", action.digest)
+        rows = await self._house.store.signoffs(waiting.ticket) if waiting else ()
+        signers = tuple(s.human for s in rows if s.verdict is Verdict.APPROVE)
+        sealing = Sealing(self._house, proof.human, signers, _proof(proof))
         reply = await self._house.pipeline.handle(request, sealing)
         if reply.outcome is not None and reply.outcome.succeeded:
             return {"state": "sealed", "configuration": configuration}
@@ -275,6 +279,23 @@ class Office:
             return False
         shown = await asyncio.to_thread(self._verifiers.verify, key, proof.message, proof.signature)
         return shown.user_verified
+
+    async def review(self, actions: list[object], until: int, proof: Proof) -> Json:
+        """Record who looked at what; it counts where they are not on the side that asked."""
+        store, profile = self._house.store, self._house.config.profile
+        seen = looked_at(
+            actions,
+            until,
+            store.head()[0],
+            proof.human,
+            store.state.receipts_of,
+            solo=profile == Profile.SOLO.value,
+        )
+        who = Principal("", "", proof.human)
+        await self._note(
+            who, act="review", actions=actions, until=until, profile=profile, proof=proof
+        )
+        return {"state": "reviewed", "counted": list(seen.counted), "own": list(seen.own)}
 
     async def _plans(self, action: str, run: str, since_ms: int) -> list[UndoPlan]:
         found: list[Undo] = await self._house.rewind.find(action, run, since_ms)

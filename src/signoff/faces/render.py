@@ -67,6 +67,7 @@ def card(
     lines += _block("effects", [_target(t, paint) for t in targets] or ["nothing that is known"])
     lines += _block("unknown", [paint("red", safe(u)) for u in _texts(payload.get("unknown"))])
     lines += _block("undo", _undo(targets, shown, paint))
+    lines += configuration(shown.get("public"))
     lines += _block("plan", [_plan_step(text) for text in _texts(payload.get("plan"))])
     if shown.get("safer"):
         lines.append(_row("safer", safe(shown["safer"])))
@@ -78,6 +79,16 @@ def card(
     left = f", {span(expires - now_ms)} left" if isinstance(expires, int) else ""
     lines.append(_row("expires", moment(expires) + left))
     return lines
+
+
+def configuration(public: object) -> list[str]:
+    """What a change of the configuration would change, in the words of the daemon: each
+    setting, what would be ruled differently, and what was proved of it."""
+    if not isinstance(public, Mapping) or "configuration" not in public:
+        return []
+    lines = _block("changes", [safe(t) for t in _texts(public.get("changes"))] or ["no setting"])
+    lines += _block("rulings", [safe(t) for t in _texts(public.get("rulings"))])
+    return lines + _block("proof", [safe(public["proof"])] if public.get("proof") else [])
 
 
 def _asker(payload: Mapping[str, object]) -> str:
@@ -278,6 +289,7 @@ def status(seen: Mapping[str, object], paint: Paint = plain) -> list[str]:
     lines += _block("gates", gates)
     guard = safe(seen.get("safeguard", ""))
     lines += _block("policy", [f"{safe(seen.get('bundle', ''))[:12]}  {guard}".strip()])
+    lines += _sealed(seen.get("configuration"), paint)
     ledger = seen.get("ledger")
     if isinstance(ledger, Mapping):
         anchored = "anchored" if ledger.get("anchored") else paint("yellow", "unanchored")
@@ -292,6 +304,19 @@ def status(seen: Mapping[str, object], paint: Paint = plain) -> list[str]:
         lines += _block(key.replace("_", " "), told_of)
     lines += _block("lowered", [paint("red", safe(v)) for v in _list(seen.get("lowered"))])
     return lines + _block("warning", [paint("red", safe(v)) for v in _list(seen.get("warnings"))])
+
+
+def _sealed(found: object, paint: Paint) -> list[str]:
+    """Which configuration is in force, and in red how the files differ from it."""
+    if not isinstance(found, Mapping) or not found.get("digest"):
+        return []
+    text = f"{safe(found['digest'])[:12]}  sealed {moment(found.get('sealed_ms'))}"
+    how = safe(found.get("how", ""))
+    lines = [_row("config", f"{text}, {paint('red' if found.get('doubtful') else '', how)}")]
+    differs = [paint("red", safe(t)) for t in _texts(found.get("differs"))]
+    if differs:
+        differs.append(paint("red", "what is sealed goes on; next: signoff apply"))
+    return lines + _block("DIFFERS", differs)
 
 
 def summary(rulings: Iterable[Mapping[str, object]]) -> str:

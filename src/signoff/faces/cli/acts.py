@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import click
 
 from signoff.faces.backend import Act
-from signoff.faces.cli.parts import control, settings
+from signoff.faces.cli.parts import control, enrolled
 from signoff.faces.render import moment, safe
 
 
@@ -21,7 +21,7 @@ def carry_out(
     from signoff.faces.cli.signing import signer
 
     client = control()
-    who = signer(settings(), human, key_file)
+    who = signer(enrolled(client), human, key_file)
     nonce, text = client.propose(act, arguments, who.human.name)
     given = ", ".join(_told(name, value) for name, value in arguments.items() if value)
     click.echo(f"signs     {act.value}: {given} as `{who.human.name}`", err=True)
@@ -34,8 +34,8 @@ def _told(name: str, value: object) -> str:
         return f"for {_exactly(value)}"
     if name == "since_ms":
         return f"since {moment(value)}"
-    if name == "plan":
-        return f"plan {safe(value)[:12]}"
+    if name in ("plan", "configuration"):
+        return f"{name} {safe(value)[:12]}"
     return f"{name} {safe(value)}"
 
 

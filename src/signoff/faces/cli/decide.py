@@ -9,7 +9,7 @@ import time
 import click
 
 from signoff.faces import render
-from signoff.faces.cli.parts import control, settings, the_hold
+from signoff.faces.cli.parts import control, enrolled, the_hold
 from signoff.faces.cli.shared import DONE, C, answer, json_option, paint
 from signoff.model.decision import Verdict
 from signoff.model.errors import SignOffInvalid
@@ -49,7 +49,7 @@ def _sign(ticket: str, verdict: Verdict, human: str, key_file: str, as_json: boo
     from signoff.faces.cli.signing import signer
 
     client = control()
-    who = signer(settings(), human, key_file)
+    who = signer(enrolled(client), human, key_file)
     ticket = the_hold(client, ticket)
     shown = client.show(ticket)
     text = client.challenge(ticket, who.human.name, verdict)

@@ -44,7 +44,20 @@ def control() -> ControlClient:
     from signoff.faces.client import ControlClient
 
     named = os.environ.get("SIGNOFF_CONTROL")
-    return ControlClient(Path(named) if named else settings().control_socket)
+    if named:
+        return ControlClient(Path(named))
+    return ControlClient(reach("signoff.standing", "first_settings")().control_socket)
+
+
+def enrolled(client: ControlClient) -> Config:
+    """The settings the daemon runs, by which signatures count; those on disk when it does
+    not say."""
+    from signoff.config import ConfigurationTexts
+
+    try:
+        return ConfigurationTexts.from_data(client.configuration().get("texts")).config()
+    except SignoffError:
+        return settings()
 
 
 def the_hold(client: ControlClient, ticket: str) -> str:

@@ -15,6 +15,7 @@ from signoff.config import (
     Config,
     LedgerSettings,
     MapRow,
+    Seal,
     VaultSettings,
     check_owned,
     config_path,
@@ -22,8 +23,11 @@ from signoff.config import (
     make_private_file,
     make_secret,
     parse_config,
+    read_secret,
+    read_texts,
     render_config,
     write_config,
+    write_seal,
 )
 from signoff.faces.cli.account import Account, look_up
 from signoff.faces.cli.shared import DONE, answer, fail, json_option, tell
@@ -123,6 +127,9 @@ def init(
     (path.parent / PUBLIC_NAME).write_text(public_key(config) + "\n")
     write_config(config, path)
     load_config(path)
+    # The first start compares what it finds with this, and says when it is something else.
+    key = read_secret(config.vault.key_file, "the vault key")
+    write_seal(Seal.of(config, read_texts(path)).signed(key))
     answer(as_json, summary(config), told(config), "signoff up   (it stays in the foreground)")
     return DONE
 
@@ -153,7 +160,7 @@ def key(name: str, as_json: bool) -> int:
 @click.option("--group", "groups", multiple=True, help="A group policies may name.")
 @json_option
 def add(name: str, public: str, groups: tuple[str, ...], as_json: bool) -> int:
-    """Enrol NAME, or one more key of theirs. Takes effect when the daemon starts again."""
+    """Enrol NAME, or one more key of theirs. Takes effect once people signed for it."""
     config = load_config()
     if config.path is None:
         raise ConfigInvalid("there are no settings to add to", "", "signoff init")
@@ -166,9 +173,7 @@ def add(name: str, public: str, groups: tuple[str, ...], as_json: bool) -> int:
         people = tuple(merged if h is old else h for h in config.humans)
     write_config(replace(config, humans=people), config.path)
     lines = [f"{'human':<9} {h.name}  {_keys(h)}" for h in people]
-    answer(
-        as_json, {"humans": [h.name for h in people]}, lines, "start the daemon again: signoff up"
-    )
+    answer(as_json, {"humans": [h.name for h in people]}, lines, "signoff apply")
     return DONE
 
 

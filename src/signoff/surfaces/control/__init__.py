@@ -1,7 +1,8 @@
 """The surface of Signoff itself: changing what guards is an action like any other. Pure.
 
-A boundary is lowered for one environment and a stated time. What happens while it is low
-cannot be taken back by raising it again, so its reversibility is `none`.
+A boundary is lowered for one environment and a stated time; a configuration takes the place
+of the sealed one. What agents do meanwhile cannot be taken back by changing it again, so the
+reversibility of both is `none`.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from signoff.model.effect import (
     Understanding,
     Verb,
 )
-from signoff.model.values import canonical, frozen
+from signoff.model.values import Data, canonical, digest, frozen
 from signoff.surfaces.base import Captured, Places, Restoration
 
 LOWER = "signoff:LowerBoundary"
+CHANGE = "signoff:ChangeConfiguration"
 TTL_MS_MOST = 24 * 3_600_000
 
 
@@ -32,11 +34,27 @@ def lower_boundary(boundary: str, environment: str, ttl_ms: int) -> Action:
     return Action("control", LOWER, members, public=members)
 
 
+def change_configuration(
+    content: Data, configuration: str, before: str, told: Mapping[str, object]
+) -> Action:
+    """The action that seals a configuration in place of the sealed one.
+
+    `content` are its texts and `configuration` their digest, `before` the digest of the one
+    it takes the place of; `told` is what those who sign are shown of the difference
+    (`changes`, `rulings`: lists of lines; `proof`: one line).
+    """
+    names = {"configuration": configuration, "before": before}
+    return Action(
+        "control", CHANGE, frozen(content=content, **names), public=frozen(**names, **told)
+    )
+
+
 class ControlSurface:
     """The five functions for Signoff's own settings."""
 
     def parse(self, given: object, scope: Mapping[str, str]) -> Action:
-        """`{"boundary", "environment", "ttl_ms"}`; anything else is unknown."""
+        """`{"boundary", "environment", "ttl_ms"}`; anything else is unknown. A change of
+        the configuration is asked for with `signoff apply` alone."""
         if isinstance(given, Mapping):
             boundary, where = given.get("boundary"), given.get("environment")
             ttl = given.get("ttl_ms")
@@ -49,7 +67,9 @@ class ControlSurface:
         return ()
 
     def effects(self, action: Action, answers: Answers, places: Places) -> Understanding:
-        """A boundary that is lowered widens what agents may do there."""
+        """Both changes widen what agents may do, as far as anybody knows beforehand."""
+        if action.name == CHANGE:
+            return _changing(action)
         where = str(action.parameters.get("environment", "production"))
         boundary = str(action.parameters.get("boundary", "unknown"))
         ttl = action.parameters.get("ttl_ms")
@@ -71,7 +91,9 @@ class ControlSurface:
         return ()
 
     def restore(self, action: Action, captured: Captured) -> Restoration:
-        """It ends by itself."""
+        """A boundary rises by itself; a configuration is changed by another change of it."""
+        if action.name == CHANGE:
+            return Restoration((), ("change the configuration again: signoff apply",))
         return Restoration((), ("a lowered boundary rises when its time is over",))
 
     def fingerprint(self, question: Question, answer: Answer) -> str:
@@ -81,6 +103,22 @@ class ControlSurface:
     def sound(self, question: Question, answer: Answer) -> bool:
         """Nothing is asked, so nothing is unsound."""
         return answer.ok
+
+
+def _changing(action: Action) -> Understanding:
+    content, named = action.parameters.get("content"), action.parameters.get("configuration")
+    known = isinstance(content, Mapping) and digest(content) == named
+    changes = action.public.get("changes")
+    effect = Effect(
+        Verb.PERMIT if known else Verb.UNKNOWN,
+        Resource("signoff:configuration", "signoff:configuration", "production", Kind.ACCESS),
+        (Bound(len(changes) if isinstance(changes, tuple) else None, "settings"),),
+        Reversibility.NONE,
+        residue="what agents do under it",
+        because="changing Signoff is itself an action",
+    )
+    unknown = action.unknown if known else (*action.unknown, "the texts are not those it names")
+    return Understanding(action, (effect,), unknown, (Step(action),))
 
 
 SURFACE = ControlSurface()

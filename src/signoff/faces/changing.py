@@ -1,0 +1,183 @@
+"""Changing the configuration: a candidate is read, proved and compared here, whatever the
+client says of it, then goes the way of every action, and is sealed when people signed it.
+
+A candidate is texts. They are kept under their digest until somebody signs for that digest;
+nothing is read from disk for them, so nothing on disk can be exchanged for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from signoff.config import (
+    Config,
+    ConfigurationTexts,
+    changed_settings,
+    check_stays,
+)
+from signoff.faces.backend import Json
+from signoff.house import House
+from signoff.model.action import Action, Principal
+from signoff.model.errors import ConfigInvalid, ExecutionFailed, PolicyInvalid, Refused
+from signoff.model.ports import Outcome, SealConfiguration
+from signoff.model.receipt import Mark, Receipt
+from signoff.model.values import frozen
+from signoff.policy.bundle import Bundle
+from signoff.standing import Standing
+from signoff.surfaces.control import change_configuration
+from signoff.wiring import loadable
+
+CANDIDATES_MOST = 8
+LINES_MOST = 500
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One configuration that could be sealed, with what it would change, in words."""
+
+    texts: ConfigurationTexts
+    config: Config
+    changes: tuple[str, ...]
+    rulings: tuple[str, ...]
+    proof: str
+
+    def told(self) -> dict[str, object]:
+        """What those who sign are shown."""
+        return {"changes": self.changes, "rulings": self.rulings, "proof": self.proof}
+
+
+class Changing:
+    """Candidates for the sealed configuration of one house."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._candidates: OrderedDict[str, Candidate] = OrderedDict()
+
+    @property
+    def in_force(self) -> Standing:
+        """What is sealed now."""
+        state = self._house.drift.standing
+        if state is None:
+            raise Refused("nothing is sealed yet", "the daemon has not started", "signoff status")
+        return state
+
+    def configuration(self) -> Json:
+        """The texts that are sealed, and their digest."""
+        state = self.in_force
+        return {"digest": state.texts.digest, "texts": state.texts.as_data()}
+
+    async def consider(self, given: Mapping[str, object]) -> Json:
+        """Read, check, prove and compare a candidate, and keep it. Raises `PolicyInvalid`
+        when it could not be run: nobody is asked to sign what would not load."""
+        state = self.in_force
+        candidate = await asyncio.to_thread(_considered, given, state, self._house.bundle)
+        digest = candidate.texts.digest
+        self._candidates[digest] = candidate
+        self._candidates.move_to_end(digest)
+        if len(self._candidates) > CANDIDATES_MOST:
+            self._candidates.popitem(last=False)
+        return {"digest": digest, "before": state.texts.digest, **candidate.told()}
+
+    def action(self, digest: str) -> Action:
+        """The action that seals the candidate of that digest in place of what is sealed."""
+        candidate = self._candidates.get(digest)
+        if candidate is None:
+            raise Refused(
+                f"no configuration `{digest[:12]}` was shown to this daemon",
+                "it forgets what nobody signed for when it starts again",
+                "signoff apply",
+            )
+        before = self.in_force.texts.digest
+        if digest == before:
+            raise Refused("this configuration is sealed already", "", "signoff status")
+        content = frozen(**candidate.texts.as_data())
+        return change_configuration(content, digest, before, candidate.told())
+
+
+class Sealing:
+    """The executor of a change of the configuration: it seals, and has the house opened anew."""
+
+    def __init__(
+        self, house: House, human: str, signers: tuple[str, ...], record: Mapping[str, object]
+    ) -> None:
+        """`human` asked for it, `signers` signed the hold; `record` is what of the human's
+        own proof goes into the receipt."""
+        self._house, self._human, self._signers, self._record = house, human, signers, record
+
+    async def execute(self, action: Action, *, original: bool, until: str) -> Outcome:
+        """Seal what was signed, in one transaction with its receipt.
+
+        The texts come from the action that people signed; they are read and proved once
+        more, so that nothing is sealed that would not load.
+        """
+        house, members = self._house, action.parameters
+        state = house.drift.standing
+        content, named = members.get("content"), members.get("configuration")
+        if state is None or not isinstance(content, Mapping) or not isinstance(named, str):
+            raise ExecutionFailed("not a configuration", "", "")
+        try:
+            candidate = await asyncio.to_thread(_considered, content, state, house.bundle)
+        except PolicyInvalid as error:
+            return Outcome(False, str(error), refused=True)
+        if candidate.texts.digest != named or members.get("before") != state.texts.digest:
+            return Outcome(False, "another configuration is in force by now", refused=True)
+        now = house.clock.now_ms()
+        how = f"asked for by {self._human}"
+        how += f", signed by {' and '.join(self._signers)}" if self._signers else ""
+        receipt = Receipt(
+            mark=Mark.SEALED,
+            time_ms=now,
+            action_id="",
+            principal=Principal("", "", self._human),
+            gate="control",
+            level=house.level,
+            detail=frozen(
+                act="apply",
+                configuration=named,
+                before=state.texts.digest,
+                how=how,
+                changes=candidate.changes,
+                **self._record,
+            ),
+        )
+        change = SealConfiguration(content, named, state.texts.digest)
+        sealed = await house.store.append(receipt, change)
+        made = Standing(candidate.texts, candidate.config, sealed.index, now, how)
+        house.drift.standing = made
+        house.drift.trouble = await asyncio.to_thread(house.seal, made)
+        house.drift.changed.set()
+        return Outcome(True)
+
+    def reading(self) -> Sealing:
+        """A configuration is only ever changed."""
+        return self
+
+
+def _considered(given: Mapping[str, object], state: Standing, now: Bundle) -> Candidate:
+    try:
+        texts = ConfigurationTexts.from_data(given)
+        config = texts.config()
+        check_stays(state.config, config)
+        bundle = loadable(config)
+    except ConfigInvalid as error:
+        raise PolicyInvalid(error.what, error.why, error.next_step) from error
+    changes = changed_settings(state.config, config)
+    rulings = _rulings(now, bundle)
+    return Candidate(texts, config, _shown(changes), _shown(rulings), bundle.safeguard)
+
+
+def _rulings(now: Bundle, candidate: Bundle) -> tuple[str, ...]:
+    """Which requests would be ruled differently, in words."""
+    if now.digest == candidate.digest:
+        return ("nothing is ruled differently: the policies see the same",)
+    return ("the policies, or what they see, change: signoff policy diff",)
+
+
+def _shown(lines: tuple[str, ...]) -> tuple[str, ...]:
+    if len(lines) <= LINES_MOST:
+        return lines
+    left = len(lines) - LINES_MOST
+    return (*lines[:LINES_MOST], f"and {left} more: read the files before you sign")

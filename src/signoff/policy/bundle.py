@@ -44,6 +44,9 @@ OWN_TARGETS = "signoff:"
 """What the uids of Signoff's own settings begin with: `signoff:boundary/<id>`."""
 
 SAFEGUARD = "safeguard not proved"
+PROVED = "safeguard proved"
+"""Said only by `loading.py`, of a bundle whose proof it holds."""
+
 SOURCE_MOST = 1 << 20
 
 

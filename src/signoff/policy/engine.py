@@ -20,7 +20,7 @@ from signoff.model.action import Principal
 from signoff.model.decision import Decision, Obligation, Ruling
 from signoff.model.effect import Understanding, Verb
 from signoff.model.ports import Facts
-from signoff.policy.bundle import OWN_TARGETS, Bundle, agent_entity
+from signoff.policy.bundle import OWN_TARGETS, PROVED, Bundle, agent_entity
 from signoff.policy.request import (
     Ask,
     base_context,
@@ -75,8 +75,11 @@ class _Way:
 class CedarJudge:
     """`ports.Judge` on a loaded bundle."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, *, needs_proof: bool = False) -> None:
+        """`needs_proof`: whatever touches production is denied unless the bundle is proved.
+        A daemon needs it; who only explains does not."""
         self.bundle = bundle
+        self._unproved = needs_proof and bundle.safeguard != PROVED
         self._known: OrderedDict[str, cedarpy.Entities] = OrderedDict()
         self._verdicts: dict[Hashable, Verdict] = {}
 
@@ -105,12 +108,16 @@ class CedarJudge:
             return self._ruled(Ruling.DENY, ("engine-error",), what)
 
     def _decide(self, principal: Principal, understanding: Understanding, facts: Facts) -> Decision:
-        if not understanding.effects:
+        effects = understanding.effects
+        if not effects:
             what = "denied: nothing is known about what this would do; next: ask for one action"
             return self._ruled(Ruling.DENY, ("no-effects",), what)
         if not principal.is_agent and principal.operator not in self.bundle.humans:
             what = "denied: nobody enrolled this human; next: enrol them first"
             return self._ruled(Ruling.DENY, ("unknown-principal",), what)
+        if self._unproved and any(self._inside(e.resource.environment) for e in effects):
+            what = "denied: the safeguard of these policies is not proved; next: tell a human"
+            return self._ruled(Ruling.DENY, ("not-proved",), what)
         case = self._case(principal, understanding, facts)
         now = [self._ask(case, ask, case.signed) for ask in case.asks]
         if all(v.allowed for v in now):
@@ -123,6 +130,9 @@ class CedarJudge:
         if way is not None:
             return self._held(case, understanding, now, way)
         return self._denied(case, understanding)
+
+    def _inside(self, environment: str) -> bool:
+        return "production" in self.bundle.within(environment)
 
     def _case(self, principal: Principal, understanding: Understanding, facts: Facts) -> _Case:
         # One human under the agent's name or the operator's never counts for both.

@@ -30,6 +30,8 @@ def carry_out(
 
 def _told(name: str, value: object) -> str:
     """One argument as people read it: times in their own units, a digest by its beginning."""
+    if isinstance(value, list):
+        return f"{len(value)} {name}: {safe(' '.join(map(str, value)))}"
     if name == "ttl_ms" and isinstance(value, int):
         return f"for {_exactly(value)}"
     if name == "since_ms":

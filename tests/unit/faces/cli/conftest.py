@@ -133,6 +133,10 @@ class Office:
     async def settle(self, proof: Proof, **given: Any) -> dict[str, Any]:
         raise ZeroDivisionError("secret words")
 
+    async def review(self, proof: Proof, **given: Any) -> dict[str, Any]:
+        self.acts.append(("review", given))
+        return {"state": "reviewed", "counted": [], "own": given["actions"]}
+
     async def undo_plan(self, action: str, run: str, since_ms: int) -> dict[str, Any]:
         return {"digest": "ff", "actions": [{"action": "A-1", "takes_back": "s3:PutObject"}]}
 

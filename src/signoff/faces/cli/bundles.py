@@ -117,25 +117,9 @@ def _policies_at(path: Path) -> Sequence[Path]:
 
 def _checked(config: Config, called: str) -> Chosen:
     """The bundle the daemon would make of these settings, before it asks who owns them."""
-    from signoff.policy.bundle import load_bundle
+    from signoff.policy.loading import bundle_of
 
-    critical = {e.name for e in config.environments if e.criticality == "high"}
-    bundle = load_bundle(
-        config.profile,
-        config.policies,
-        humans={h.name: h.groups for h in config.humans},
-        environments={
-            name: within or ("production" if name in critical else "")
-            for name, within in config.places_within().items()
-        },
-        settings={
-            "calls_per_minute": config.limits.calls_per_minute,
-            "changes_per_minute": config.limits.changes_per_minute,
-            "map": [dict(rule) for rule in config.place_rules()],
-            "disposable": sorted(config.disposable),
-        },
-    )
-    return Chosen(_few(bundle), config, called)
+    return Chosen(_few(bundle_of(config)), config, called)
 
 
 def _loaded(profile: str, files: Sequence[Path], called: str) -> Chosen:

@@ -16,7 +16,7 @@ from signoff.faces.cli.shared import DONE, POLICY, answer, json_option, tell
 from signoff.faces.render import safe
 
 if TYPE_CHECKING:
-    from signoff.policy.proofs import Assumption, Counterexample, Premise, Proof
+    from signoff.policy.proofs import Assumption, Counterexample, Proof
     from signoff.policy.statements import Policy
 
 QUIET_SECONDS = 1.0
@@ -74,10 +74,14 @@ def prove(paths: tuple[Path, ...], profile: str | None, as_json: bool) -> int:
 
 def proof_of(chosen: Chosen) -> Proof:
     """The proof of a bundle under the premises of its settings."""
+    from signoff.policy.loading import prove_settings
+    from signoff.policy.premises import premises
     from signoff.policy.prove import prove as prove_bundle
 
-    premises: Sequence[Premise] = ()
-    return prove_bundle(chosen.bundle, premises=premises, progress=Progress("questions asked"))
+    progress = Progress("kinds of request proved")
+    if chosen.config is not None:
+        return prove_settings(chosen.config, bundle=chosen.bundle, progress=progress)
+    return prove_bundle(chosen.bundle, premises=premises(chosen.bundle), progress=progress)
 
 
 def proof_data(proof: Proof) -> dict[str, object]:

@@ -107,7 +107,10 @@ class _Reading:
             gate=GateSettings(**self._one(given, "gate")),  # type: ignore[arg-type] # the table of settings checked each type
             holds=HoldSettings(**self._one(given, "holds")),  # type: ignore[arg-type] # as above
             limits=LimitSettings(**self._one(given, "limits")),  # type: ignore[arg-type] # as above
-            grants=GrantSettings(**self._one(given, "grants")),  # type: ignore[arg-type] # as above
+            grants=GrantSettings(
+                **self._one(given, "grants"),  # type: ignore[arg-type] # as above
+                line=self._line("grants", 0, "required"),
+            ),
             humans=self._humans(given, profile),
             environments=self._environments(given),
             rules=tuple(
@@ -309,14 +312,27 @@ class _Reading:
             values = self._values("environment", 0, heading, table)
             line = self._line(heading, 0, "")
             environment = Environment(name=name, **values, line=line)  # type: ignore[arg-type] # the table of settings checked each type
-            if "production" in (name, environment.within) and environment.disposable:
+            unplaced = not environment.within and environment.criticality == "high"
+            own = name not in SHIPPED_ENVIRONMENTS
+            if environment.disposable and (
+                "production" in (name, environment.within) or (own and unplaced)
+            ):
                 raise self._fail(
                     f"`{name}` is production and marked disposable",
-                    "what nobody mapped is production",
-                    "map what is disposable to an environment of its own",
+                    "what nobody mapped is production, and so is what is critical and lies nowhere",
+                    "say `within` or another `criticality`, or map what is disposable elsewhere",
                     heading,
                     0,
                     "disposable",
+                )
+            if environment.within and not own:
+                raise self._fail(
+                    f"`{name}` lies in `{environment.within}`",
+                    "a shipped environment lies in no other",
+                    f"remove `within`, or map what is meant to `{environment.within}`",
+                    heading,
+                    0,
+                    "within",
                 )
             found.append(environment)
         named = {e.name for e in found}
@@ -429,8 +445,8 @@ class _Reading:
         if config.observes_production and (len(humans) < 2 or unknown):
             raise self._fail(
                 "`production` may not be observed instead of guarded",
-                "two enrolled humans must sign that, "
-                + (f"`{unknown[0]}` is not one" if unknown else f"{len(humans)} did"),
+                "any change by any agent would be forwarded there; two enrolled humans must sign "
+                + (f"that, `{unknown[0]}` is not one" if unknown else f"that, {len(humans)} did"),
                 "remove `production`, or have two humans sign it",
                 "observe",
                 0,

@@ -64,6 +64,7 @@ class GrantSettings:
     reads: bool = False
     hours_most: int = 24
     changes_most: int = 1000
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

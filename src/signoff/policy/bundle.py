@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib import resources
 from itertools import product
@@ -27,7 +27,7 @@ from signoff.model.values import digest
 from signoff.policy.quorums import Quorums
 from signoff.policy.request import Limits, base_context, effect_context, signers_context
 from signoff.policy.statements import Policy, Source, policies
-from signoff.policy.told import Told, told
+from signoff.policy.told import Told, atoms_of, gathered
 
 PROFILES = ("team", "solo")
 SHARED = ("boundaries", "limits", "everyday")
@@ -117,6 +117,19 @@ class Bundle:
         configured is judged as `production`."""
         known = environment if environment in self.environments else "production"
         return _within(known, self.environments)
+
+
+def with_only(bundle: Bundle, kept: Sequence[Policy]) -> Bundle:
+    """The same bundle with some of its policies: to ask questions about, never to decide
+    with. It passed no canary, and says that it is not proved."""
+    left = [policy.id for policy in kept]
+    return replace(
+        bundle,
+        policies=tuple(kept),
+        digest=digest({"of": bundle.digest, "only": left}),
+        safeguard=SAFEGUARD,
+        _slices=_slices(kept, bundle.schema_text, bundle.environments),
+    )
 
 
 def load_bundle(
@@ -363,6 +376,7 @@ def _slices(
     found: Sequence[Policy], schema_text: str, places: Mapping[str, str]
 ) -> dict[tuple[str, str, str], Slice]:
     members = _members(json.loads(schema_text))
+    looked = {p.id: atoms_of(p) for p in found}
     sets: dict[tuple[str, ...], Slice] = {}
     slices = {}
     for kind, verb, place in product(("Agent", "Human"), [v.value for v in Verb], places):
@@ -372,7 +386,8 @@ def _slices(
         if ids not in sets:
             static = {p.id: p.est for p in chosen}
             text = json.dumps({"staticPolicies": static, "templates": {}, "templateLinks": []})
-            sets[ids] = Slice(cedarpy.PolicySet.from_json_str(text), told(chosen))
+            told = gathered(looked[name] for name in ids)
+            sets[ids] = Slice(cedarpy.PolicySet.from_json_str(text), told)
         slices[kind, verb, place] = sets[ids]
     return slices
 

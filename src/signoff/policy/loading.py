@@ -6,6 +6,7 @@ of this very bundle, under the premises of these very settings, by this very pro
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,11 @@ from signoff.config.values import Config
 from signoff.model.errors import PolicyInvalid
 from signoff.policy.bundle import PROVED, Bundle, compile_bundle, load_bundle
 from signoff.policy.cache import ProofCache
+from signoff.policy.disclosures import PEOPLE, check_names, disclosures
 from signoff.policy.premises import premises
 from signoff.policy.proofs import Counterexample, Premise, Proof
+from signoff.policy.prove import proof_digest, prove
+from signoff.policy.quorums import SHIPPED
 from signoff.policy.statements import Policy, Source
 
 _Progress = Callable[[int, int], None]
@@ -87,7 +91,7 @@ def proved_bundle(
 def refusal(proof: Proof, bundle: Bundle, config: Config | None = None) -> PolicyInvalid:
     """Why a bundle that is not proved does not load, as one error."""
     if proof.counterexamples:
-        return _violated(proof.counterexamples[0], bundle, config)
+        return _violated(proof, bundle, config)
     more = f" (and {len(proof.unknown) - 1} more)" if len(proof.unknown) > 1 else ""
     return PolicyInvalid(
         "the safeguard is not proved, so nothing is loaded",
@@ -106,20 +110,15 @@ def blamed(
     return (*owned, *row) or tuple(found.culprits)
 
 
-def _violated(found: Counterexample, bundle: Bundle, config: Config | None) -> PolicyInvalid:
-    fault = blamed(found, bundle, config)
-    places = [f"`{f.file}` line {f.line}" for f in fault if f.line]
-    told = "; ".join(
-        f"`{f.id}` allows it ({f.file} line {f.line})"
-        if isinstance(f, Policy)
-        else f"{f.says} ({f.file} line {f.line})"
-        for f in fault
-    )
-    where = f"{places[0]}: " if places else ""
+def _violated(proof: Proof, bundle: Bundle, config: Config | None) -> PolicyInvalid:
+    # What concerns people is said first: it is what everybody understands.
+    found = min(proof.counterexamples, key=lambda c: c.invariant not in PEOPLE)
+    places = [f"`{f.file}` line {f.line}" for f in blamed(found, bundle, config) if f.line]
+    others = len(proof.counterexamples) - 1
     return PolicyInvalid(
-        f"{where}the safeguard does not hold: {found.why} ({found.invariant})",
-        ". ".join(part.rstrip(".") for part in (found.words, told) if part),
-        f"correct {places[0]}" if places else "signoff policy prove",
+        f"{f'{places[0]}: ' if places else ''}the safeguard does not hold",
+        found.words + (f" (and {others} more)" if others else ""),
+        f"correct {' and '.join(places)}" if places else "signoff policy prove",
     )
 
 
@@ -130,7 +129,8 @@ def _row_of(found: Counterexample, bundle: Bundle, config: Config | None) -> tup
     principal, resource = found.request["principal"], found.request["resource"]
     agent = str(principal["id"]) if principal["type"] == "Agent" else ""
     row = bundle.limits.quorums.row(agent, bundle.within(str(resource["id"])))
-    if row is None:
+    undoable, irreversible = SHIPPED[bundle.profile]
+    if row is None or (row.undoable >= undoable and row.irreversible >= irreversible):
         return ()
     at = bundle.limits.quorums.rows.index(row)
     line = config.quorums[at].line
@@ -140,14 +140,16 @@ def _row_of(found: Counterexample, bundle: Bundle, config: Config | None) -> tup
 def _proof(
     bundle: Bundle, config: Config, cache: ProofCache | None, progress: _Progress | None
 ) -> Proof:
-    # The solver is imported to prove, and not to read a proof that was made before.
-    from signoff.policy.prove import proof_digest, prove
-
+    known = json.loads(str(bundle.entities))
+    check_names(bundle, frozenset((e["uid"]["type"], e["uid"]["id"]) for e in known))
     given = premises(bundle, config)
     digest = proof_digest(bundle, given)
     found = _made.get(digest)
     kept = cache.find(digest) if cache is not None else None
     proof = found or kept or prove(bundle, premises=given, progress=progress)
+    if proof.proved and not (found or kept):
+        own = disclosures(bundle, given)
+        proof = replace(proof, assumptions=(*proof.assumptions, *own))
     if proof.digest != digest:
         raise PolicyInvalid("the proof is of another bundle", "", "report it")
     if proof.proved:

@@ -32,7 +32,7 @@ def premises(bundle: Bundle, config: Config | None = None) -> tuple[Premise, ...
         *_understood(),
         *_limited(bundle),
         *_placed(bundle, config, file),
-        *_granted(bundle),
+        *_granted(bundle, config, file),
         *_quorums(rows, bundle.profile, file),
         *_granted_by_people(),
     ]
@@ -46,6 +46,8 @@ def _counted(bundle: Bundle) -> Iterator[Premise]:
     check = "counted twice from the signed rows: approvals/quorum.py, approvals/recount.py"
     counted = [
         "context.approvals >= 0",
+        "context.approvals >= 1 || (context.approvers.isEmpty() && "
+        "context.approverTeams.isEmpty())",
         "!context.approvers.contains(context.operator)",
         "!context.approvers.contains(context.requester)",
     ]
@@ -91,12 +93,6 @@ def _understood() -> Iterator[Premise]:
         "bounds are not negative, hours are 0 to 23, weekdays 1 to 7",
         discharged_by=check,
     )
-    yield Premise(
-        ANY,
-        "verb, environment, kind and reversibility of an action are what it really does",
-        discharged_by="the surfaces: vectors, corpus and attempts in testkit and tests/attacks; "
-        "what they do not know is `unknown`",
-    )
 
 
 def _limited(bundle: Bundle) -> Iterator[Premise]:
@@ -112,25 +108,18 @@ def _limited(bundle: Bundle) -> Iterator[Premise]:
 
 def _placed(bundle: Bundle, config: Config | None, file: str) -> Iterator[Premise]:
     places = bundle.environments
-    yield Premise(
-        " || ".join(f"resource == {_place(name)}" for name in places),
-        "the environments are " + ", ".join(f"`{name}`" for name in places),
-        discharged_by="policy/bundle.py `within`: any other is judged as production",
-    )
     lines = {e.name: e.line for e in config.environments} if config is not None else {}
     for name in places:
+        if name in ENVIRONMENTS:
+            continue
         above = bundle.within(name)
-        inside = [
-            f"{'' if other in above else '!'}(resource in {_place(other)})"
-            for other in places
-            if other != name
-        ]
-        lies = f"lies in `{above[1]}`" if len(above) > 1 else "lies in no other"
+        inside = f"resource in {_place(PRODUCTION)}"
+        production = PRODUCTION in above
         yield Premise(
-            f"!(resource == {_place(name)}) || ({_all(inside)})",
-            f"`{name}` {lies}",
-            file if name not in ENVIRONMENTS else "",
-            lines.get(name, 0) if name not in ENVIRONMENTS else 0,
+            f"!(resource == {_place(name)}) || {'' if production else '!'}({inside})",
+            f"`{name}` is part of `{above[-1]}`" + ("" if production else " and not production"),
+            file,
+            lines.get(name, 0),
             "policy/bundle.py `within`",
         )
     yield from _disposable(config, file)
@@ -161,19 +150,22 @@ def _disposable(config: Config | None, file: str) -> Iterator[Premise]:
     )
 
 
-def _granted(bundle: Bundle) -> Iterator[Premise]:
+def _granted(bundle: Bundle, config: Config | None, file: str) -> Iterator[Premise]:
     limits = bundle.limits
     needed = f"resource in {_place(PRODUCTION)}"
     if not limits.grants_required:
-        needed, says = "false", "no grant is needed"
+        needed, says = "false", "none is needed: a run changes production without a peer's yes"
     elif limits.grants_reads:
         says = "production needs a grant, reads too"
     else:
         needed, says = f'({needed} && !(action == Action::"read"))', "a production change needs one"
+    line = config.grants.line if config is not None else 0
     yield Premise(
         f"context.grantNeeded == ({needed})",
         f"grants: {says}",
-        discharged_by="policy/request.py `Limits.needs_grant`",
+        file if line else "",
+        line,
+        "policy/request.py `Limits.needs_grant`",
     )
 
 

@@ -233,6 +233,14 @@ def _capture_left(value: Any, context: Mapping[str, Any], kind: str) -> str:
     return "" if value > 0 else "the run's budget for undo material is used up"
 
 
+def _quorum(value: Any, context: Mapping[str, Any], kind: str) -> str:
+    return f"the settings ask for {value} {'person' if value == 1 else 'people'}" if value else ""
+
+
+def _quorum_groups(value: Any, context: Mapping[str, Any], kind: str) -> str:
+    return f"one of each of {_listed(value)} among them" if value else ""
+
+
 def _run(value: Any, context: Mapping[str, Any], kind: str) -> str:
     return f"in the run `{value}`" if value else ""
 
@@ -247,6 +255,8 @@ _TOLD_ELSEWHERE = frozenset(
 )
 _SAYINGS: Mapping[str, _Saying] = {
     "run": _run,
+    "quorum": _quorum,
+    "quorumGroups": _quorum_groups,
     "certain": _when("it is wholly understood", "part of it is not understood"),
     "frozen": _when("the environment is frozen"),
     "halted": _when("the run or the agent is halted"),

@@ -6,6 +6,7 @@ commas), so this does too; what it cannot read is an error with a line, never a 
 
 from __future__ import annotations
 
+import ast
 import json
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -73,19 +74,27 @@ class Found:
 
 
 def read_tree(text: str, form: str) -> Node:
-    """The tree of a settings file; `form` is `json`, `toml` or `yaml`. Raises `Unreadable`."""
+    """The tree of a settings file; `form` is `json`, `toml`, `yaml` or
+    `starlark` (files of `prefix_rule(...)` calls). Raises `Unreadable`."""
     if len(text) > TEXT_MOST:
         raise Unreadable(f"it has {len(text)} characters, at most {TEXT_MOST} are read")
     if "\0" in text:
         raise Unreadable("it holds a NUL character")
-    readers = {"json": _read_json, "toml": _read_toml, "yaml": _read_yaml}
+    readers = {
+        "json": _read_json,
+        "toml": _read_toml,
+        "yaml": _read_yaml,
+        "starlark": _read_starlark,
+    }
     return readers[form](text)
 
 
 def lead(root: Node, pattern: str) -> Iterator[Found]:
-    """Every node a dotted pattern leads to. `*` is any member or element; a name with dots
-    in it is taken whole when the object has it (`chat.tools.autoApprove` in VS Code)."""
-    yield from _lead(root, pattern.split(".") if pattern else [], "", "", ())
+    """Every node a dotted pattern leads to. `*` is any member or element, `=*` the member
+    called `*`, `|` stands between two patterns; a name with dots in it is taken whole when
+    the object has it (`chat.tools.autoApprove` in VS Code)."""
+    for one in pattern.split("|"):
+        yield from _lead(root, one.split(".") if one else [], "", "", ())
 
 
 def _lead(
@@ -100,7 +109,7 @@ def _lead(
             yield from _lead(child, steps[1:], _joined(key, label), label, inside)
         return
     for taken in range(len(steps), 0, -1):
-        label = ".".join(steps[:taken])
+        label = ".".join(steps[:taken]).removeprefix("=")
         if label in node.members:
             child = node.members[label]
             yield from _lead(child, steps[taken:], _joined(key, label), label, inside)
@@ -328,3 +337,37 @@ def _composed(loader: Any, node: Any, seen: list[int], depth: int) -> Node:
         return Node([_composed(loader, v, seen, depth + 1) for v in node.value], line)
     value = loader.construct_object(node)
     return Node(value if isinstance(value, (str, int, float, bool)) else str(value), line)
+
+
+# Starlark, as far as files of prefix rules need it.
+
+
+def _read_starlark(text: str) -> Node:
+    """Calls of `prefix_rule(pattern=[..], decision="..")`: an object with the word lists under
+    each decision. An element of a pattern that is a list stands for each of its words."""
+    try:
+        module = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise Unreadable("it is not Starlark", getattr(error, "lineno", 0) or 0) from error
+    found: dict[str, list[Node]] = {}
+    for statement in module.body:
+        call = statement.value if isinstance(statement, ast.Expr) else None
+        if isinstance(call, ast.Constant):
+            continue
+        if not isinstance(call, ast.Call) or ast.unparse(call.func) != "prefix_rule":
+            raise Unreadable("expected calls of prefix_rule alone", statement.lineno)
+        try:
+            given = {k.arg: ast.literal_eval(k.value) for k in call.keywords}
+        except ValueError as error:
+            raise Unreadable("a rule holds more than plain values", call.lineno) from error
+        words = given.get("pattern")
+        if call.args or not isinstance(words, list) or not words:
+            raise Unreadable("a rule has no pattern", call.lineno)
+        first = words[0] if isinstance(words[0], list) else [words[0]]
+        rest = [w[0] if isinstance(w, list) and w else w for w in words[1:]]
+        for program in first:
+            line = [Node(str(w), call.lineno) for w in (program, *rest)]
+            found.setdefault(str(given.get("decision", "allow")), []).append(
+                Node(line, call.lineno)
+            )
+    return Node({decision: Node(rows, 1) for decision, rows in found.items()}, 1)

@@ -21,7 +21,9 @@ from signoff.faces.render import safe
 
 C = TypeVar("C", bound=Callable[..., Any])
 
-AUDITS: dict[str, tuple[str, str]] = {}
+AUDITS: dict[str, tuple[str, str]] = {
+    "agents": ("audit_agents", "Agents' own settings: bypass modes, wide rules, open hooks."),
+}
 """Every audit: its module in this folder, and the line `signoff audit --help` shows."""
 
 COLOURS = {Severity.CRITICAL: "red", Severity.HIGH: "red", Severity.MEDIUM: "yellow"}

@@ -19,12 +19,11 @@ from signoff.policy.bundle import Bundle, agent_entity
 from signoff.policy.proofs import Counterexample, Premise
 from signoff.policy.statements import Policy
 from signoff.policy.symbolic.schema import Bool, Long, RecordOf, SetOf, Text, read_schema
+from signoff.policy.words import sentence
 
 Request: TypeAlias = Mapping[str, Any]
 Path: TypeAlias = tuple[str, ...]
-
-WORDS_MOST = 60
-"""How many letters of a value are shown in a counterexample's words."""
+Plainer: TypeAlias = Callable[[Request], Request | None]
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,7 @@ class Confirmation:
     """Asks the engine about requests that seem to break one invariant of a bundle."""
 
     bundle: Bundle
+    whole: cedarpy.PolicySet
     invariant: Policy
     premises: tuple[Stated, ...]
 
@@ -48,36 +48,58 @@ class Confirmation:
         and every premise holds for it. `named` are permits already blamed: one of the
         determining permits is none of them."""
         culprits = self._culprits(request)
-        if not culprits - named:
+        if not culprits - named or not self._allowed(request):
             return None
-        request, culprits = self._plainest(request, culprits, named)
+        plain, fewer = self._plainest(request, culprits, named)
+        if self._allowed(plain):
+            request, culprits = plain, fewer
         blamed = tuple(self.bundle.by_id[name] for name in sorted(culprits))
-        read = self.invariant.paths.union(*(policy.paths for policy in blamed))
+        leant = tuple(self._leant_on(request, blamed))
         return Counterexample(
             invariant=self.invariant.id,
             why=self.invariant.why,
             request=request,
             entities=tuple(self._entities(request)),
-            words=words(request, self.invariant, blamed),
+            words=words(request, self.invariant, blamed, leant),
             culprits=blamed,
-            premises=tuple(s.premise for s in self.premises if s.policy.paths & read),
+            premises=leant,
         )
+
+    def _leant_on(self, request: Request, culprits: Sequence[Policy]) -> Iterator[Premise]:
+        """The premises that keep this request as it is: they no longer hold when something
+        changes that the invariant or a culprit looks at."""
+        read = self.invariant.paths.union(*(policy.paths for policy in culprits)) - {""}
+        handle, lost = self._handle(request), set[str]()
+        wanted = {stated.policy.id for stated in self.premises}
+        for path in sorted(read) if wanted else ():
+            for changed in _otherwise(request, path):
+                found = cedarpy.is_authorized(
+                    dict(changed), self._forbids, handle, self.bundle.schema
+                )
+                if found.decision is not cedarpy.Decision.NoDecision:
+                    lost |= wanted - set(found.diagnostics.reasons)
+        yield from (stated.premise for stated in self.premises if stated.policy.id in lost)
 
     def _culprits(self, request: Request) -> frozenset[str]:
         """The permits that allow a request which breaks the invariant; none when the engine
         does not agree that it is one."""
         handle = self._handle(request)
+        against = self._against(request, handle).diagnostics
+        wanted = {stated.policy.id for stated in self.premises}
+        if not wanted <= set(against.reasons):
+            return frozenset()
+        if self.invariant.id not in against.reasons and not against.errors:
+            return frozenset()
         kind, verb, place = (request[part] for part in ("principal", "action", "resource"))
         chosen = self.bundle.slice(kind["type"], verb["id"], place["id"]).policies
-        reasons = self._allowed_by(request, chosen, handle)
-        if not reasons or not self._allowed_by(request, self._whole, handle):
-            return frozenset()
-        against = cedarpy.is_authorized(dict(request), self._forbids, handle, self.bundle.schema)
-        matched, erring = set(against.diagnostics.reasons), against.diagnostics.errors
-        wanted = {stated.policy.id for stated in self.premises}
-        if not wanted <= matched:
-            return frozenset()
-        return reasons if self.invariant.id in matched or erring else frozenset()
+        return self._allowed_by(request, chosen, handle)
+
+    def _allowed(self, request: Request) -> bool:
+        """Whether all the policies together allow a request, as those chosen for it do."""
+        return bool(self._allowed_by(request, self.whole, self._handle(request)))
+
+    def _against(self, request: Request, handle: cedarpy.Entities) -> cedarpy.AuthzResult:
+        return cedarpy.is_authorized(dict(request), self._forbids, handle, self.bundle.schema)
 
     def _allowed_by(
         self, request: Request, policies: cedarpy.PolicySet, handle: cedarpy.Entities
@@ -88,15 +110,11 @@ class Confirmation:
         return frozenset(result.diagnostics.reasons)
 
     @cached_property
-    def _whole(self) -> cedarpy.PolicySet:
-        return _policy_set({policy.id: policy.est for policy in self.bundle.policies})
-
-    @cached_property
     def _forbids(self) -> cedarpy.PolicySet:
         # A premise is the condition of a `forbid` of its own: it holds where that matches. One
         # that errs does not match, so that no error here but the invariant's counts.
         stated = {each.policy.id: each.policy.est for each in self.premises}
-        return _policy_set({**stated, self.invariant.id: self.invariant.est})
+        return policy_set({**stated, self.invariant.id: self.invariant.est})
 
     def _entities(self, request: Request) -> Iterator[Mapping[str, Any]]:
         yield from json.loads(str(self.bundle.entities))
@@ -114,50 +132,53 @@ class Confirmation:
         self, request: Request, culprits: frozenset[str], named: frozenset[str]
     ) -> tuple[Request, frozenset[str]]:
         """The same case with empty, zero or false wherever that does not matter."""
-        for plainer in _plainer(request, self.bundle.schema_text):
-            changed = plainer(request)
-            if changed is None:
-                continue
-            found = self._culprits(changed)
-            if found <= culprits and found - named:
-                request, culprits = changed, found
+        for ways in self._plainer(request):
+            for way in ways:
+                changed = way(request)
+                if changed is None:
+                    break
+                found = self._culprits(changed)
+                if found <= culprits and found - named:
+                    request, culprits = changed, found
+                    break
         return request, culprits
 
+    def _plainer(self, request: Request) -> Iterator[tuple[Plainer, ...]]:
+        """Each way to make one part of a request plainer, in the order to try."""
+        kind = request["principal"]["type"]
+        # A human whom nobody enrolled is refused, so one of those has to be named.
+        if kind == "Agent" or not self.bundle.humans:
+            yield (_changed(("principal", "id"), f"any-{kind.lower()}"),)
+        yield (_changed(("resource", "id"), "production"),)
+        schema = read_schema(self.bundle.schema_text)
+        yield from _plainer_record(("context",), schema.actions[request["action"]["id"]].context)
 
-def _policy_set(static: Mapping[str, object]) -> cedarpy.PolicySet:
+
+def policy_set(static: Mapping[str, object]) -> cedarpy.PolicySet:
+    """Policies, by id in Cedar's JSON form, as the engine takes them."""
     text = json.dumps({"staticPolicies": static, "templates": {}, "templateLinks": []})
     return cedarpy.PolicySet.from_json_str(text)
 
 
-def _plainer(request: Request, schema_text: str) -> Iterator[Callable[[Request], Request | None]]:
-    """Each way to make one part of a request plainer, the plainest of a part last."""
-    kind = request["principal"]["type"]
-    yield _changed(("principal", "id"), f"any-{kind.lower()}")
-    yield _changed(("resource", "id"), "production")
-    verb = request["action"]["id"]
-    context = read_schema(schema_text).actions[verb].context
-    yield from _plainer_record(("context",), context)
-
-
-def _plainer_record(path: Path, kind: RecordOf) -> Iterator[Callable[[Request], Request | None]]:
+def _plainer_record(path: Path, kind: RecordOf) -> Iterator[tuple[Plainer, ...]]:
     for name, each in kind.attributes.items():
         at = (*path, name)
         match each.type:
             case Bool():
-                yield _changed(at, False)
+                yield (_changed(at, False),)
             case Long():
-                yield from (_changed(at, number) for number in (3, 2, 1, 0))
+                yield tuple(_changed(at, number) for number in range(4))
             case Text():
-                yield _changed(at, "")
+                yield (_changed(at, ""),)
             case SetOf():
-                yield _changed(at, [])
+                yield (_changed(at, []),)
             case RecordOf() as inner:
                 yield from _plainer_record(at, inner)
         if not each.required:
-            yield _changed(at, None)
+            yield (_changed(at, None),)
 
 
-def _changed(path: Path, value: object) -> Callable[[Request], Request | None]:
+def _changed(path: Path, value: object) -> Plainer:
     """A request with one part replaced, or left out for None; None when it is so already."""
 
     def change(request: Request) -> Request | None:
@@ -176,46 +197,40 @@ def _changed(path: Path, value: object) -> Callable[[Request], Request | None]:
     return change
 
 
-def words(request: Request, invariant: Policy, culprits: Sequence[Policy]) -> str:
+def words(
+    request: Request, invariant: Policy, culprits: Sequence[Policy], premises: Sequence[Premise]
+) -> str:
     """What the request is, who lets it through and what it breaks, as one paragraph."""
-    who, verb, place = (request[part] for part in ("principal", "action", "resource"))
-    context = request["context"]
-    read = invariant.paths.union(*(policy.paths for policy in culprits))
-    seen = ", ".join(_said(path, context) for path in sorted(read) if path not in _TOLD)
-    given = f" ({seen})" if seen else ""
-    allowed = " and ".join(f"`{p.id}` ({p.file} line {p.line})" for p in culprits)
+    read = invariant.paths.union(*(policy.paths for policy in culprits)) - {""}
+    allowed = " and ".join(f"`{p.id}` ({_place(p.file, p.line)})" for p in culprits)
+    told = [p for p in premises if p.file]
+    settings = "".join(f"; {p.says} ({_place(p.file, p.line)})" for p in told)
     return (
-        f"{who['type'].lower()} `{who['id']}` may {_DONE.get(verb['id'], verb['id'])} in "
-        f"`{place['id']}` {_signed(context)}{given}: allowed by {allowed}; "
+        f"{sentence(request, read)}; allowed by {allowed}{settings}; "
         f"against `{invariant.id}`: {invariant.why}"
     )
 
 
-_TOLD = frozenset({"approvals", "operatorSigned", "", "target"})
-_DONE = {
-    "disarm": "remove a safeguard",
-    "permit": "widen rights",
-    "execute": "run code",
-    "disclose": "give out a secret",
-    "unknown": "do what is not understood",
-}
+def _place(file: str, line: int) -> str:
+    return f"{file} line {line}" if line else file
 
 
-def _signed(context: Request) -> str:
-    """How many have signed, in words."""
-    count = context["approvals"]
-    others = {0: "without a sign-off", 1: "with 1 sign-off"}.get(count, f"with {count} sign-offs")
-    if not context["operatorSigned"]:
-        return others
-    own = "with the operator's own sign-off"
-    return own if count == 0 else f"{own} and {others.removeprefix('with ')}"
-
-
-def _said(path: str, context: Request) -> str:
-    value: Any = context
+def _otherwise(request: Request, path: str) -> Iterator[Request]:
+    """The request with one part of its context changed."""
+    value: Any = request["context"]
     for name in path.split("."):
-        if not isinstance(value, Mapping) or name not in value:
-            return f"no `{path}`"
-        value = value[name]
-    text = json.dumps(value, ensure_ascii=False)
-    return f"`{path}` {text if len(text) <= WORDS_MOST else text[:WORDS_MOST] + '...'}"
+        value = value.get(name) if isinstance(value, Mapping) else None
+    others: list[object] = []
+    match value:
+        case bool():
+            others = [not value]
+        case int():
+            others = [number for number in (0, 1, 2, 3, value + 1) if number != value]
+        case str():
+            others = ["something else"]
+        case list():
+            others = [["something else"]] if not value else [[]]
+    for other in others:
+        changed = _changed(("context", *path.split(".")), other)(request)
+        if changed is not None:
+            yield changed

@@ -70,7 +70,17 @@ class Told:
 
 def told(policies: Iterable[Policy]) -> Told:
     """What these policies look at, signatures apart: those are always told apart."""
-    atoms = {atom for policy in policies for atom in _atoms(policy.est["conditions"])}
+    return gathered(atoms_of(policy) for policy in policies)
+
+
+def atoms_of(policy: Policy) -> frozenset[str | Comparison]:
+    """What one policy looks at; a bundle asks once and gathers it for each of its slices."""
+    return frozenset(_atoms(policy.est["conditions"]))
+
+
+def gathered(looked: Iterable[frozenset[str | Comparison]]) -> Told:
+    """What policies look at together."""
+    atoms = frozenset().union(*looked)
     paths = {tuple(atom.split(".")) if atom else () for atom in atoms if isinstance(atom, str)}
     records = {(), ("target",)}
     return Told(

@@ -31,7 +31,8 @@ class Decoder:
         self._world = world
         self._model = found.model
         self._texts = dict(found.texts.by_value)
-        self._names: dict[tuple[str, str], str] = {}
+        self._key = found.texts.key
+        self._names: dict[tuple[str, int], str] = {}
         self._todo: list[tuple[str, Term]] = []
         self._literal_names = {
             (kind, self._key(term)): name for (kind, name), term in world.literals.items()
@@ -50,9 +51,6 @@ class Decoder:
 
     def _value(self, term: Term) -> Term:
         return self._model.eval(term, model_completion=True)
-
-    def _key(self, term: Term) -> str:
-        return str(self._value(term).sexpr())
 
     def _holds(self, truth: Truth) -> bool:
         return truth if isinstance(truth, bool) else z3.is_true(self._value(truth))
@@ -109,6 +107,8 @@ class Decoder:
         while z3.is_app_of(term, z3.Z3_OP_STORE):
             yield term.arg(1)
             term = term.arg(0)
+        if z3.is_K(term) and z3.is_false(term.arg(0)):
+            return
         match held.type.element:
             case EntityOf(kind):
                 yield from self._world.footprint.get(kind, {}).values()
@@ -147,7 +147,7 @@ class Decoder:
             if ancestor is not None and self._holds(self._world.is_in(kind, term, other, ancestor)):
                 yield {"type": other, "id": self._names[other, key]}
 
-    def _term(self, kind: str, key: str) -> Term | None:
+    def _term(self, kind: str, key: int) -> Term | None:
         terms = self._world.footprint.get(kind, {}).values()
         return next((term for term in terms if self._key(term) == key), None)
 

@@ -11,7 +11,7 @@ import cedarpy
 
 from signoff.model.errors import PolicyInvalid
 from signoff.policy.bundle import Bundle
-from signoff.policy.counterexamples import Confirmation, Stated
+from signoff.policy.counterexamples import Confirmation, Stated, policy_set
 from signoff.policy.proofs import Assumption, Counterexample, Premise
 from signoff.policy.statements import Policy
 from signoff.policy.symbolic.decoding import Decoder
@@ -53,7 +53,7 @@ class Examination:
         self._invariants = invariants
         self._stated = tuple(stated(p, n, bundle.schema) for n, p in enumerate(premises, 1))
         self._known = known(bundle)
-        self._spaces: dict[tuple[str, str], _Space] = {}
+        self._spaces: dict[tuple[str, str, str], _Space] = {}
         self._kept: set[tuple[int, ...]] = set()
         self._asked = 0
 
@@ -65,6 +65,10 @@ class Examination:
     @cached_property
     def _schema(self) -> Schema:
         return read_schema(self._bundle.schema_text)
+
+    @cached_property
+    def _whole(self) -> cedarpy.PolicySet:
+        return policy_set({policy.id: policy.est for policy in self._bundle.policies})
 
     def run(self, progress: Callable[[int, int], None]) -> None:
         """Examine every kind of request."""
@@ -84,7 +88,7 @@ class Examination:
             self.unknown.append("the premises leave no request at all: they contradict each other")
 
     def _examine(self, environment: RequestEnvironment) -> None:
-        space, action = self._space(environment), environment.action
+        space, action = self._space(environment, ""), environment.action
         compiled = space.compiler.policies((s.policy for s in self._stated), action)
         given = tuple(each.satisfied for each in compiled)
         if len(given) < len(self._stated) or self._nothing(space, given, compiled):
@@ -96,12 +100,8 @@ class Examination:
         invariants = space.compiler.policies(self._invariants, action)
         guards = [p for p in self._bundle.policies if p.shipped and p.effect == "forbid"]
         standing = space.compiler.policies(guards, action)
-        suspects = self._suspects(space, given, invariants, standing)
-        if not suspects:
-            return
-        everything = space.compiler.policies(self._bundle.policies, action)
-        for invariant in suspects:
-            self._against(space, environment, given, invariant, everything)
+        for suspect in self._suspects(space, given, invariants, standing):
+            self._against(environment, suspect.policy)
 
     def _nothing(
         self, space: _Space, given: tuple[Truth, ...], compiled: Sequence[Compiled]
@@ -142,39 +142,37 @@ class Examination:
         self._kept.add(key)
         return True
 
-    def _against(
-        self,
-        space: _Space,
-        environment: RequestEnvironment,
-        given: tuple[Truth, ...],
-        invariant: Compiled,
-        everything: Sequence[Compiled],
-    ) -> None:
+    def _against(self, environment: RequestEnvironment, invariant: Policy) -> None:
         """Every way, by other permits each time, to break one invariant."""
-        logic = space.world.logic
+        # The owner's policies have a world of their own, so that the first questions, which
+        # do not look at them, stay small.
+        space, action = self._space(environment, "everything"), environment.action
+        logic, compile_all = space.world.logic, space.compiler.policies
+        given = [each.satisfied for each in compile_all((s.policy for s in self._stated), action)]
+        broken = self._broken(space, space.compiler.policy(invariant, action))
+        everything = compile_all(self._bundle.policies, action)
         permits = [each for each in everything if each.policy.effect == "permit"]
+        forbids = [each for each in everything if each.policy.effect != "permit"]
         clean = [logic.no(each.errs) for each in permits]
-        passed = [self._passes(space, each) for each in everything if each not in permits]
-        confirm = Confirmation(self._bundle, invariant.policy, self._stated)
+        passed = [self._passes(space, each) for each in forbids]
+        confirm = Confirmation(self._bundle, self._whole, invariant, self._stated)
         while True:
             blamed = self._blamed(invariant)
             if len(blamed) >= COUNTEREXAMPLES_MOST:
                 return
             some = logic.any(*(p.satisfied for p in permits if p.policy.id not in blamed))
-            found = space.questions.find(
-                self._broken(space, invariant), some, *given, *passed, *clean
-            )
+            found = space.questions.find(broken, some, *given, *passed, *clean)
             if found is None:
                 return
             if not self._confirm(space, environment, found, confirm, blamed):
                 return
 
-    def _blamed(self, invariant: Compiled) -> frozenset[str]:
+    def _blamed(self, invariant: Policy) -> frozenset[str]:
         """The permits already blamed for breaking an invariant."""
         return frozenset(
             culprit.id
             for each in self.counterexamples
-            if each.invariant == invariant.policy.id
+            if each.invariant == invariant.id
             for culprit in each.culprits
         )
 
@@ -207,11 +205,12 @@ class Examination:
         logic = space.world.logic
         return logic.all(logic.no(forbid.satisfied), logic.no(forbid.errs))
 
-    def _space(self, environment: RequestEnvironment) -> _Space:
-        key = (environment.principal, environment.resource)
+    def _space(self, environment: RequestEnvironment, of: str) -> _Space:
+        context: RecordOf = self._schema.actions[environment.action].context
+        who, where = environment.principal, environment.resource
+        key = (who, where, of)
         if key not in self._spaces:
-            context: RecordOf = self._schema.actions[environment.action].context
-            world = World(self._schema, *key, context, self._known)
+            world = World(self._schema, who, where, context, self._known)
             self._spaces[key] = _Space(world, Compiler(world), Questions(world))
         return self._spaces[key]
 

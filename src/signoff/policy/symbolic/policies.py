@@ -14,7 +14,7 @@ from signoff.policy.symbolic.schema import EntityOf, NotUnderstood
 from signoff.policy.symbolic.world import Scalar, World
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Compiled:
     """The condition under which a policy is satisfied, and that under which it errs (the
     engine then leaves it out, and reports the error)."""
@@ -36,6 +36,7 @@ class Compiler:
     def __init__(self, world: World, rules: Mapping[str, Rule] = RULES) -> None:
         self.world = world
         self._rules = rules
+        self._looks: dict[int, bool] = {}
         self._done: dict[tuple[int, str], tuple[Policy, Compiled]] = {}
 
     def policy(self, policy: Policy, action: str) -> Compiled:
@@ -43,7 +44,9 @@ class Compiler:
         taught this compiler."""
         if not self._acts(policy.est["action"], action):
             return Compiled(policy, False, False)
-        key = (id(policy), action if looks_at_action(policy.est["conditions"]) else "")
+        if id(policy) not in self._looks:
+            self._looks[id(policy)] = looks_at_action(policy.est["conditions"])
+        key = (id(policy), action if self._looks[id(policy)] else "")
         if key not in self._done:
             # The policy is kept beside its terms, so that its identity stays its own.
             self._done[key] = (policy, self._compiled(policy, action))

@@ -67,24 +67,30 @@ class Texts:
     def __init__(self, world: World, model: Term) -> None:
         self._world = world
         self._model = model
-        self.by_value: dict[str, str] = {
+        # A value of a model is one object in z3; kept alive, its number stands for it.
+        self._alive: list[Term] = []
+        self.by_value: dict[int, str] = {
             self.key(term): text for text, term in world.literal_texts.items()
         }
         self._used = set(self.by_value.values())
 
-    def key(self, term: Term) -> str:
+    def key(self, term: Term) -> int:
         """What stands for a term's value in this model."""
-        return str(self._model.eval(term, model_completion=True).sexpr())
+        value = self._model.eval(term, model_completion=True)
+        self._alive.append(value)
+        return int(value.get_id())
 
     def lemmas(self) -> list[Truth]:
         """What the solver got wrong about this model's strings; empty when each has a text.
         Raises `Undecided`."""
-        classes: dict[str, Class] = {}
+        classes: dict[int, Class] = {}
         wrong: list[Truth] = []
-        for pattern, term in self._world.patterns.values():
-            predicate = self._world.likeness(pattern)
-            truth = self._model.eval(predicate(term), model_completion=True)
-            said, key = z3.is_true(truth), self.key(term)
+        keys: dict[int, int] = {}
+        for pattern, term, holds in self._world.patterns.values():
+            said = z3.is_true(self._model.eval(holds, model_completion=True))
+            if term.get_id() not in keys:
+                keys[term.get_id()] = self.key(term)
+            key = keys[term.get_id()]
             literal = self.by_value.get(key)
             if literal is None:
                 classes.setdefault(key, Class(term)).said[pattern] = said
@@ -103,18 +109,18 @@ class Texts:
         term = self._world.likeness(pattern)(self._world.text(literal))
         yield term if matches(literal, pattern) else logic.no(term)
 
-    def _give(self, key: str, each: Class) -> Truth | None:
+    def _give(self, key: int, each: Class) -> Truth | None:
         for text in _plain(each.yes):
             if text not in self._used and all(matches(text, p) is s for p, s in each.said.items()):
                 self._take(key, text)
                 return None
         return self._search(key, each)
 
-    def _take(self, key: str, text: str) -> None:
+    def _take(self, key: int, text: str) -> None:
         self.by_value[key] = text
         self._used.add(text)
 
-    def _search(self, key: str, each: Class) -> Truth | None:
+    def _search(self, key: int, each: Class) -> Truth | None:
         """An exact search, with those patterns it must not match that candidates ran into."""
         logic = self._world.logic
         text = z3.String("text", logic.context)

@@ -120,7 +120,7 @@ class World:
         self.literal_texts: dict[str, Term] = {}
         self.footprint: dict[str, dict[int, Term]] = {}
         self.functions: dict[str, Term] = {}
-        self.patterns: dict[tuple[Pattern, int], tuple[Pattern, Term]] = {}
+        self.patterns: dict[tuple[Pattern, int], tuple[Pattern, Term, Term]] = {}
         self._uids: dict[int, Uid] = {}
         self._sorts: dict[str, Term] = {}
         self._ranged: set[int] = set()
@@ -288,8 +288,10 @@ class World:
         is told what it needs to know when it errs (`strings.py`)."""
         if None not in pattern:
             return text == self.text("".join(part or "" for part in pattern))
-        self.patterns.setdefault((pattern, text.get_id()), (pattern, text))
-        return self.likeness(pattern)(text)
+        key = (pattern, text.get_id())
+        if key not in self.patterns:
+            self.patterns[key] = (pattern, text, self.likeness(pattern)(text))
+        return self.patterns[key][2]
 
     def likeness(self, pattern: Pattern) -> Term:
         """The predicate of a pattern."""

@@ -85,6 +85,25 @@ def classify(action: Action) -> Class:
     return Class(verb, kind, because)
 
 
+def possible(name: str) -> frozenset[Verb]:
+    """Every verb some request of this name may have, whatever its parameters say.
+
+    For an audit: what is only permitted has no parameters yet. Empty when no source knows it.
+    """
+    service, _, operation = name.partition(":")
+    rows = _rows_of(service, operation)
+    found = {r.verb for r in rows}
+    if discloses(name):
+        found.add(Verb.DISCLOSE)
+    if not any(r.weakens and not r.when for r in rows):
+        named, level = verb_of(operation), level_of(service, operation)
+        if named is not None:
+            found.add(named)
+        if level is not None:
+            found.add(Verb.UPDATE if named is None and level[0] is Verb.CREATE else level[0])
+    return frozenset(found)
+
+
 def preload() -> None:
     """Read every table now, so that no request waits for it (about 0.3 s)."""
     for name in ("disclose", "kinds", "mirrors", "operations", "types", "verbs", "volatile"):

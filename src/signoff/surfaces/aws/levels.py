@@ -23,7 +23,7 @@ _VERBS = {
 """The least a level says. `Write` covers everything from a create to a delete, so it only
 says that something changes; the name or a row says what."""
 
-_PREFIXES = {
+PREFIXES = {
     "stepfunctions": "states",
     "elb": "elasticloadbalancing",
     "elbv2": "elasticloadbalancing",
@@ -78,5 +78,5 @@ def _levels() -> dict[str, dict[str, str]]:
 
 def level_of(service: str, operation: str) -> tuple[Verb, str] | None:
     """(the least it does, the level's own name) of an SDK operation; None when unmapped."""
-    level = _levels().get(_PREFIXES.get(service, service), {}).get(operation)
+    level = _levels().get(PREFIXES.get(service, service), {}).get(operation)
     return (_VERBS[level], level) if level in _VERBS else None

@@ -1,0 +1,1 @@
+"""What IAM policies allow: read, judged and made smaller. The reading of effects is ours."""

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from signoff.approvals.desk import Desk
+from signoff.approvals.granting import GrantDesk, SignedGrants
 from signoff.approvals.keys import create_key, sign
 from signoff.breaker import Breaker
 from signoff.gates.aws import AwsGate, GateTerms
@@ -33,7 +34,7 @@ from signoff.model.action import Action, Answer, Level, Principal, Question
 from signoff.model.decision import SignOff, Verdict
 from signoff.model.human import EnrolledKey, Human
 from signoff.model.ports import Executor, Outcome, RunKey
-from signoff.model.values import Data, frozen, thaw
+from signoff.model.values import Data, canonical, frozen, thaw
 from signoff.pipeline import Pipeline
 from signoff.policy.bundle import Bundle, load_bundle
 from signoff.policy.engine import CedarJudge
@@ -86,6 +87,22 @@ class Signs:
 
 
 @dataclass(frozen=True)
+class Grants:
+    """A person grants the run production: these verbs, so many changes, so many minutes."""
+
+    who: str
+    verbs: tuple[str, ...] = ("create", "update", "delete")
+    changes: int = 10
+    minutes: int = 60
+    environment: str = "production"
+
+
+@dataclass(frozen=True)
+class Revokes:
+    """Somebody takes the newest grant back."""
+
+
+@dataclass(frozen=True)
 class Foreign:
     """Someone else writes an item straight into the target."""
 
@@ -122,7 +139,7 @@ class Denied:
     word: str = ""
 
 
-Doing: TypeAlias = Call | Again | Signs | Foreign | Passes
+Doing: TypeAlias = Call | Again | Signs | Grants | Revokes | Foreign | Passes
 Answering: TypeAlias = Passed | Held | Denied
 
 
@@ -175,9 +192,15 @@ class FakeDynamo:
 
 
 class Scene:
-    """A conversation at the gate, collected with `>>` and `<<` and played by `play`."""
+    """A conversation at the gate, collected with `>>` and `<<` and played by `play`.
 
-    def __init__(self, tables: Mapping[str, Mapping[str, str]] | None = None) -> None:
+    With `grants` the run needs a grant for production (`Grants`), as in a team it does.
+    """
+
+    def __init__(
+        self, tables: Mapping[str, Mapping[str, str]] | None = None, *, grants: bool = False
+    ) -> None:
+        self._needs_grants = grants
         self.target = FakeDynamo({name: dict(items) for name, items in (tables or {}).items()})
         self.clock, self.store = FakeClock(), MemoryStore()
         self._steps: list[Doing | Answering] = []
@@ -216,6 +239,10 @@ class Scene:
                 self._answer = await self._send(self._call)
             case Signs(who, verdict):
                 await self._sign(who, verdict)
+            case Grants():
+                await self._grant(step)
+            case Revokes():
+                await self.granting.revoke(list(self.store.grant_rows.values())[-1])
             case Foreign(table, key, text):
                 self.target.tables[table][key] = text
             case Passes(minutes):
@@ -266,8 +293,16 @@ class Scene:
         now = self.clock.now_ms()
         await self.desk.sign(SignOff(self._ticket, who, verdict, key.fingerprint, made, now))
 
+    async def _grant(self, step: Grants) -> None:
+        ttl_ms = step.minutes * 60_000
+        grant = self.granting.draft(RUN, step.environment, step.verbs, step.changes, ttl_ms)
+        encrypted, key = _people()[1][step.who]
+        made = sign(encrypted, PASSPHRASE, canonical(grant.payload()))
+        await self.granting.sign(grant.id, step.who, key.fingerprint, made)
+
     def _build(self) -> None:
         humans, _ = _people()
+        bundle = _bundle(self._needs_grants)
         store, clock, vault = self.store, self.clock, MemoryVault()
         reader = Reader(
             {"aws": SURFACE},
@@ -275,12 +310,14 @@ class Scene:
             Places(({"environment": "development", "name": "dev-*"},)),
         )
         waiting = WaitingRoom(
-            store, store, clock, SilentNotifier(), humans, bundle=lambda: _bundle().digest
+            store, store, clock, SilentNotifier(), humans, bundle=lambda: bundle.digest
         )
-        facts = Circumstances(store, vault, Breaker(), clock, humans=humans)
-        judge, keeper = CedarJudge(_bundle()), Keeper(reader, vault, clock)
+        signed = SignedGrants(store, humans)
+        facts = Circumstances(store, vault, Breaker(), clock, humans=humans, grants=signed)
+        judge, keeper = CedarJudge(bundle), Keeper(reader, vault, clock)
         self.pipeline = Pipeline(reader, judge, facts, waiting, keeper, store, clock)
         self.desk = Desk(store, store, clock, humans)
+        self.granting = GrantDesk(store, clock, humans)
         self.gate = AwsGate(
             self.pipeline,
             store,
@@ -329,8 +366,10 @@ def _people() -> tuple[tuple[Human, ...], dict[str, tuple[str, EnrolledKey]]]:
 
 
 @functools.cache
-def _bundle() -> Bundle:
-    return load_bundle("team", agents={RUN.agent: ()}, humans=dict.fromkeys(PEOPLE, ()))
+def _bundle(grants: bool = False) -> Bundle:
+    people = dict.fromkeys(PEOPLE, ())
+    settings = {"grants_required": grants}
+    return load_bundle("team", agents={RUN.agent: ()}, humans=people, settings=settings)
 
 
 @functools.cache

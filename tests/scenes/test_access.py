@@ -85,5 +85,5 @@ async def test_two_actions_cannot_use_the_same_last_change() -> None:
     scene = guarded() >> Grants("ana", changes=1) >> DELETE << Held(1) >> Signs("bo")
     await (scene >> PUT << Held(1) >> Signs("cy")).play()
     both = await asyncio.gather(scene._send(DELETE), scene._send(PUT))
-    assert sorted(answer.status for answer in both) == [200, 400]
+    assert sorted(answer.status for answer in both) == [200, 403]
     assert len(scene.target.sent) == 1

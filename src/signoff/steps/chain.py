@@ -18,6 +18,8 @@ from signoff.model.values import EMPTY, frozen
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = tuple(a + b for a in _ALPHABET for b in _ALPHABET)
+_RANDOM: list[int] = []
+"""Random numbers of 40 bits that were not used yet."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,11 @@ class Chain:
 
 def _new_id(now_ms: int) -> str:
     """`A-`, the time, and 40 random bits: sorts by time, unique across restarts."""
-    number = (now_ms << 40) | secrets.randbits(40)
+    if not _RANDOM:
+        # Drawn in bulk: asking the kernel for each would let another thread in each time.
+        drawn = secrets.token_bytes(5 * 512)
+        _RANDOM.extend(int.from_bytes(drawn[at : at + 5], "big") for at in range(0, len(drawn), 5))
+    number = (now_ms << 40) | _RANDOM.pop()
     pairs = []
     while number:
         pairs.append(_PAIRS[number & 1023])

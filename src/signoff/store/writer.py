@@ -30,7 +30,12 @@ GATHER_S = 0.002
 MARK_LATE_S = 1.0
 """The mark is at most this late for reads; for a change it is written before its answer."""
 
-_INSERT = "INSERT INTO receipts VALUES (?,?,?,?,?,?)"
+ROWS_MOST = 64
+"""How many receipts one statement inserts: every statement hands the interpreter over to
+the gate's thread and takes it back, which costs more than the row itself."""
+
+_ROW = "(?,?,?,?,?,?)"
+_WIDTH = 6
 
 
 @dataclass(slots=True)
@@ -64,7 +69,8 @@ class Writer:
     ) -> None:
         self._connect, self._tree_from, self._notary = connect, tree, notary
         self._mark, self._committed = mark, committed
-        self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Sequence[Work] | None] = queue.SimpleQueue()
+        self._gathered: list[Work] = []
         self._thread = threading.Thread(target=self._run, name="signoff-ledger", daemon=True)
         self._db: sqlite3.Connection | None = None
         self._closed = False
@@ -85,12 +91,24 @@ class Writer:
         """Queue one receipt; its future is resolved once it is durable, or refused."""
         if self._closed:
             raise LedgerUnavailable("no receipt can be written", "the ledger is closed", "")
-        self._queue.put(work)
+        if work.loop is None:
+            self._queue.put((work,))
+            return
+        # Those of one loop gather there: waking the thread for each costs more than writing.
+        self._gathered.append(work)
+        if len(self._gathered) == 1:
+            work.loop.call_later(GATHER_S if self._busy else 0, self._hand_over)
+
+    def _hand_over(self) -> None:
+        if self._gathered:
+            group, self._gathered = self._gathered, []
+            self._queue.put(group)
 
     def stop(self) -> None:
         """Write what is queued, then end the thread and let go of the file."""
         if not self._closed:
             self._closed = True
+            self._hand_over()
             self._queue.put(None)
             self._thread.join()
 
@@ -103,8 +121,6 @@ class Writer:
             except queue.Empty:
                 self._write_mark()
                 continue
-            if self._busy:
-                time.sleep(GATHER_S)
             ending = self._gather(first, group)
             self._busy = len(group) > 1
             if group:
@@ -117,15 +133,15 @@ class Writer:
         if self._db is not None:
             self._db.close()
 
-    def _gather(self, first: Work | None, group: list[Work]) -> bool:
+    def _gather(self, first: Sequence[Work] | None, group: list[Work]) -> bool:
         """Take what waits into the group; whether the end was among it."""
-        work = first
-        while work is not None:
-            group.append(work)
+        works = first
+        while works is not None:
+            group += works
             if len(group) >= GROUP_MOST:
                 return False
             try:
-                work = self._queue.get_nowait()
+                works = self._queue.get_nowait()
             except queue.Empty:
                 return False
         return True
@@ -133,9 +149,7 @@ class Writer:
     def _left_over(self) -> list[Work]:
         found: list[Work] = []
         while not self._queue.empty():
-            work = self._queue.get_nowait()
-            if work is not None:
-                found.append(work)
+            found += self._queue.get_nowait() or ()
         return found
 
     def _commit(self, group: Sequence[Work]) -> None:
@@ -167,27 +181,20 @@ class Writer:
     def _write_all(self, db: sqlite3.Connection, group: Sequence[Work]) -> list[bytes]:
         """Write each member; a refused one is rolled back alone. The leaves, in order."""
         leaves: list[bytes] = []
-        execute, at = db.execute, self.tree.size
+        plain: list[object] = []
+        at = self.tree.size
         for work in group:
             work.index = at
             row = (at, work.time_ms, work.mark, work.action_id, work.run, work.leaf)
             if work.writes:
-                execute("SAVEPOINT one")
-                try:
-                    for write in work.writes:
-                        write(db, Moment(at, work.time_ms))
-                except (StateConflict, ValueError, OverflowError) as error:
-                    execute("ROLLBACK TO one")
-                    execute("RELEASE one")
-                    refused = isinstance(error, StateConflict)
-                    work.answer = error if refused else _unavailable(str(error))
+                _insert(db, plain)
+                if not _write_one(db, work, row):
                     continue
-                execute(_INSERT, row)
-                execute("RELEASE one")
             else:
-                execute(_INSERT, row)
+                plain += row
             leaves.append(work.leaf)
             at += 1
+        _insert(db, plain)
         return leaves
 
     def _ready(self) -> sqlite3.Connection:
@@ -242,6 +249,35 @@ class Writer:
             self.mark_trouble = f"high-water mark not written: {error}"
             return
         self._unmarked = self.mark_trouble = ""
+
+
+def _insert(db: sqlite3.Connection, values: list[object]) -> None:
+    """Insert the rows whose values stand here one after the other; nothing is left of them."""
+    wide = ROWS_MOST * _WIDTH
+    for begin in range(0, len(values), wide):
+        some = values[begin : begin + wide]
+        rows = ",".join([_ROW] * (len(some) // _WIDTH))
+        db.execute(f"INSERT INTO receipts VALUES {rows}", some)
+    values.clear()
+
+
+def _write_one(db: sqlite3.Connection, work: Work, row: tuple[object, ...]) -> bool:
+    """A receipt with the changes it records; whether it stands. A refused one is rolled
+    back alone, and has its answer."""
+    index, time_ms = work.index, work.time_ms
+    db.execute("SAVEPOINT one")
+    try:
+        for write in work.writes:
+            write(db, Moment(index, time_ms))
+    except (StateConflict, ValueError, OverflowError) as error:
+        db.execute("ROLLBACK TO one")
+        db.execute("RELEASE one")
+        refused = isinstance(error, StateConflict)
+        work.answer = error if refused else _unavailable(str(error))
+        return False
+    _insert(db, list(row))
+    db.execute("RELEASE one")
+    return True
 
 
 def _resolve(group: Sequence[Work]) -> None:

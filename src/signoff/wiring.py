@@ -36,9 +36,10 @@ from signoff.model.human import Profile
 from signoff.model.ports import Clock
 from signoff.model.values import canonical
 from signoff.pipeline import Pipeline
-from signoff.policy.bundle import Bundle, compile_bundle
+from signoff.policy.bundle import Bundle
+from signoff.policy.cache import ProofCache, cache_key
 from signoff.policy.engine import CedarJudge
-from signoff.policy.statements import Source
+from signoff.policy.loading import proved_bundle
 from signoff.standing import sealed_on_disk, standing
 from signoff.steps.circumstances import Circumstances
 from signoff.steps.keeping import Keeper
@@ -102,10 +103,14 @@ def _vault_key(config: Config) -> bytes:
 
 
 def loadable(config: Config) -> Bundle:
-    """The bundle of a configuration that may run; raises what refuses it."""
+    """The bundle of a configuration that may run, proved; raises what refuses it.
+
+    A proof that was made before is taken from beside the state, once its MAC is right.
+    """
     check_enrolment(config.humans, QUORUM_MOST[config.profile], Profile(config.profile))
     check_regions(config.aws.regions)
-    return _bundle(config)
+    cache = ProofCache(config.state_dir / "cache" / "proofs.json", cache_key(_vault_key(config)))
+    return proved_bundle(config, cache=cache)
 
 
 def _furnish(
@@ -126,7 +131,7 @@ def _furnish(
     places = Places(config.place_rules(), config.disposable)
     reader = Reader(find_surfaces(), AskedWorld({"aws": client.ask}), places)
     keeper = Keeper(reader, vault, clock, keep_days=config.vault.keep_days)
-    judge = CedarJudge(bundle)
+    judge = CedarJudge(bundle, needs_proof=True)
     waiting = WaitingRoom(
         store,
         store,
@@ -137,6 +142,7 @@ def _furnish(
         profile=profile,
         terms=Terms(lifetime_ms=config.holds.expires_minutes * MINUTE_MS),
         open_most=config.holds.open_most,
+        outside=config.outside,
     )
     facts = Circumstances(
         store,
@@ -179,27 +185,6 @@ def _code_warning() -> str:
     except ConfigInvalid as error:
         return f"{error.what}: {error.why}; next: {error.next_step}"
     return ""
-
-
-def _bundle(config: Config) -> Bundle:
-    critical = {e.name for e in config.environments if e.criticality == "high"}
-    return compile_bundle(
-        config.profile,
-        [Source(str(policy), _text(config, policy)) for policy in config.policies],
-        humans={h.name: h.groups for h in config.humans},
-        environments={
-            name: within or ("production" if name in critical else "")
-            for name, within in config.places_within().items()
-        },
-        settings={
-            "calls_per_minute": config.limits.calls_per_minute,
-            "changes_per_minute": config.limits.changes_per_minute,
-            "grants_required": config.grants_required,
-            "grants_reads": config.grants.reads,
-            "map": [dict(rule) for rule in config.place_rules()],
-            "disposable": sorted(config.disposable),
-        },
-    )
 
 
 def _text(config: Config, path: Path) -> str:

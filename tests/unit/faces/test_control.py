@@ -65,6 +65,7 @@ ASKED = {
     Act.RESUME: {"agent": "kit", "run": ""},
     Act.LIFT: {"environment": "production"},
     Act.LOWER: {"boundary": "container", "environment": "production", "ttl_ms": 1},
+    Act.APPLY: {"configuration": "00"},
     Act.UNDO: {"action": "A-1", "run": "", "since_ms": 0, "plan": "00"},
     Act.SETTLE: {"action": "A-1", "state": "failed"},
 }

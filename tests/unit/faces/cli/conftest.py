@@ -14,13 +14,21 @@ import pytest
 
 from signoff.approvals.keys import create_key
 from signoff.approvals.signatures import Verifiers
-from signoff.config import Config, LedgerSettings, VaultSettings, make_secret, write_config
+from signoff.config import (
+    Config,
+    ConfigurationTexts,
+    LedgerSettings,
+    VaultSettings,
+    make_secret,
+    read_texts,
+    write_config,
+)
 from signoff.faces.backend import Proof
 from signoff.faces.control import listen, make_control_app
 from signoff.model.action import Principal
 from signoff.model.decision import Hold, Target, Verdict
 from signoff.model.effect import Bound, Reversibility
-from signoff.model.errors import Refused, SignOffInvalid
+from signoff.model.errors import PolicyInvalid, Refused, SignOffInvalid
 from signoff.model.human import EnrolledKey, Human
 from signoff.model.values import canonical
 
@@ -62,6 +70,8 @@ class Office:
     card: dict[str, Any] = field(default_factory=lambda: dict(CARD))
     signed: list[tuple[str, str]] = field(default_factory=list)
     acts: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    sealed: ConfigurationTexts | None = None
+    considered: list[ConfigurationTexts] = field(default_factory=list)
 
     def _verify(self, human: str, key: str, message: bytes, signature: bytes) -> None:
         person = self.config.human(human)
@@ -147,6 +157,22 @@ class Office:
     async def lower(self, proof: Proof, **given: Any) -> dict[str, Any]:
         self.acts.append(("lower", given))
         return {"state": "held", "ticket": "H-2", "missing": 1}
+
+    async def configuration(self) -> dict[str, Any]:
+        texts = self.sealed or read_texts(self.config.path)
+        return {"digest": texts.digest, "texts": texts.as_data()}
+
+    async def consider(self, texts: dict[str, Any]) -> dict[str, Any]:
+        given = ConfigurationTexts.from_data(texts)
+        if "never" in given.settings:
+            raise PolicyInvalid("the safeguard is not proved", "a request breaks it", "correct it")
+        self.considered.append(given)
+        told = {"changes": ["gate.port: `1` becomes `2`"], "rulings": [], "proof": "proved"}
+        return {"digest": given.digest, "before": "aa", **told}
+
+    async def apply(self, proof: Proof, **given: Any) -> dict[str, Any]:
+        self.acts.append(("apply", given))
+        return {"state": "open", "ticket": "H-3", "missing": 2}
 
     async def log(self, start: int, most: int, wait_ms: int) -> dict[str, Any]:
         receipt = {"index": 0, "mark": "startup", "time_ms": 1, "principal": {}}

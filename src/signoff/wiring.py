@@ -113,6 +113,18 @@ def loadable(config: Config) -> Bundle:
     return proved_bundle(config, cache=cache)
 
 
+async def rehearse(config: Config, house: House) -> None:
+    """Load the credentials a candidate names, as a start would, and let go of them: what
+    cannot be opened is not sealed. Raises what refuses it."""
+    if config.aws == house.config.aws and config.files == house.config.files:
+        return
+    client = _client(config, house.models, house.index, house.clock)
+    try:
+        await client.start()
+    finally:
+        await client.stop()
+
+
 def _furnish(
     config: Config,
     bundle: Bundle,

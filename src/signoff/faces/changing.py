@@ -8,6 +8,8 @@ nothing is read from disk for them, so nothing on disk can be exchanged for them
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,17 +23,26 @@ from signoff.config import (
 from signoff.faces.backend import Json
 from signoff.house import House
 from signoff.model.action import Action, Principal
-from signoff.model.errors import ConfigInvalid, ExecutionFailed, PolicyInvalid, Refused
+from signoff.model.errors import (
+    ConfigInvalid,
+    ExecutionFailed,
+    PolicyInvalid,
+    Refused,
+    SignoffError,
+)
 from signoff.model.ports import Outcome, SealConfiguration
 from signoff.model.receipt import Mark, Receipt
 from signoff.model.values import frozen
 from signoff.policy.bundle import Bundle
 from signoff.standing import Standing
 from signoff.surfaces.control import change_configuration
-from signoff.wiring import loadable
+from signoff.wiring import loadable, rehearse
 
 CANDIDATES_MOST = 8
 LINES_MOST = 500
+COMPARE_SECONDS = 20.0
+_ONE_SOLVER = threading.Lock()
+"""The solver's state is the process's own: one candidate at a time."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,10 @@ class Changing:
         when it could not be run: nobody is asked to sign what would not load."""
         state = self.in_force
         candidate = await asyncio.to_thread(_considered, given, state, self._house.bundle)
+        try:
+            await rehearse(candidate.config, self._house)
+        except SignoffError as error:
+            raise PolicyInvalid(error.what, error.why, error.next_step) from error
         digest = candidate.texts.digest
         self._candidates[digest] = candidate
         self._candidates.move_to_end(digest)
@@ -119,8 +134,12 @@ class Sealing:
         if state is None or not isinstance(content, Mapping) or not isinstance(named, str):
             raise ExecutionFailed("not a configuration", "", "")
         try:
-            candidate = await asyncio.to_thread(_considered, content, state, house.bundle)
-        except PolicyInvalid as error:
+            candidate = await asyncio.to_thread(
+                _considered, content, state, house.bundle, compare=False
+            )
+            await rehearse(candidate.config, house)
+        except SignoffError as error:
+            # Nothing was done yet, whatever went wrong.
             return Outcome(False, str(error), refused=True)
         if candidate.texts.digest != named or members.get("before") != state.texts.digest:
             return Outcome(False, "another configuration is in force by now", refused=True)
@@ -156,24 +175,59 @@ class Sealing:
         return self
 
 
-def _considered(given: Mapping[str, object], state: Standing, now: Bundle) -> Candidate:
+def _considered(
+    given: Mapping[str, object], state: Standing, now: Bundle, *, compare: bool = True
+) -> Candidate:
+    """Read, check, prove and compare. Raises `PolicyInvalid` for what could not run."""
     try:
         texts = ConfigurationTexts.from_data(given)
         config = texts.config()
         check_stays(state.config, config)
-        bundle = loadable(config)
+        _check_place(state.config, config)
+        with _ONE_SOLVER:
+            bundle = loadable(config)
+            rulings = _rulings(now, state.config, bundle, config) if compare else ()
     except ConfigInvalid as error:
         raise PolicyInvalid(error.what, error.why, error.next_step) from error
     changes = changed_settings(state.config, config)
-    rulings = _rulings(now, bundle)
     return Candidate(texts, config, _shown(changes), _shown(rulings), bundle.safeguard)
 
 
-def _rulings(now: Bundle, candidate: Bundle) -> tuple[str, ...]:
-    """Which requests would be ruled differently, in words."""
-    if now.digest == candidate.digest:
-        return ("nothing is ruled differently: the policies see the same",)
-    return ("the policies, or what they see, change: signoff policy diff",)
+def _rulings(old: Bundle, settings: Config, new: Bundle, candidate: Config) -> tuple[str, ...]:
+    """Which requests would be ruled differently, one concrete example of each kind."""
+    if old.digest == new.digest:
+        return ("no request is ruled differently: policies and what they see are the same",)
+    moved = settings.place_rules() != candidate.place_rules()
+    places = ("what lies in which environment changes: read `map` above",) if moved else ()
+    # The solver is imported by those who compare, and not by every start.
+    from signoff.policy.askable import Candidate as Side
+    from signoff.policy.diff import diff
+
+    found = diff(Side(old, settings), Side(new, candidate), seconds=COMPARE_SECONDS)
+    lines = [
+        f"{group.first.direction.value}: {group.first.words}; it was "
+        f"{group.first.asked_before}, it would be {group.first.asked_after}"
+        for group in found.groups
+    ]
+    lines += [f"nobody knows: {line}" for line in found.unknown]
+    found_none = ("within an environment no request was found that is ruled differently",)
+    return (*places, *(lines or found_none))
+
+
+def _check_place(now: Config, candidate: Config) -> None:
+    """Raise `ConfigInvalid` when the gate could not listen where the candidate says."""
+    old, new = now.gate, candidate.gate
+    if (old.host, old.port) == (new.host, new.port) or not new.port:
+        return
+    with socket.socket(socket.AF_INET6 if ":" in new.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((new.host, new.port))
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise ConfigInvalid(
+                f"the gate could not listen on `{new.host}:{new.port}`", reason, "set another port"
+            ) from error
 
 
 def _shown(lines: tuple[str, ...]) -> tuple[str, ...]:

@@ -131,7 +131,7 @@ class Request:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Side:
     """One of the bundles: who could sign under it, and its policies in the world."""
 
@@ -165,6 +165,8 @@ class Asked:
         self.world = World(schema, kind, "Environment", shape, Known(exist=True))
         self.questions = Questions(self.world)
         self._signed: dict[str, Truth] = {}
+        self._compiled: dict[tuple[int, str, str], list[Compiled]] = {}
+        self._allowed: dict[tuple[int, tuple[str, ...], str], Truth] = {}
         crowd = [people_of(bundle, bundles) for bundle in bundles]
         self.same = _same_settings(candidates, crowd)
         marked = all(each.disposable is not None for each in candidates)
@@ -314,7 +316,12 @@ class Asked:
     ) -> list[Compiled]:
         """The policies of a side (all, or `among` these) that can speak there."""
         self._turn(side)
-        return side.compiler.policies(side.chosen(self.kind, place, among), verb)
+        if among is not None:
+            return side.compiler.policies(side.chosen(self.kind, place, among), verb)
+        key = (self.sides.index(side), verb, side.bundle.within(place)[0])
+        if key not in self._compiled:
+            self._compiled[key] = side.compiler.policies(side.chosen(self.kind, place), verb)
+        return self._compiled[key]
 
     def at(self, verb: str, place: str) -> list[Truth]:
         """What is true of a request for this verb in this environment, on every side."""
@@ -337,16 +344,20 @@ class Asked:
         self.world.context, self.world.resource = side.context, side.resource
         self.world.known = self._known(side.bundle)
 
-    def allowed(self, found: Iterable[Compiled]) -> Truth:
-        """Whether the judge allows: a permit, no forbid, no error."""
-        logic, held = self.world.logic, list(found)
-        permits = [c.satisfied for c in held if c.policy.effect == "permit"]
-        forbids = [c.satisfied for c in held if c.policy.effect == "forbid"]
-        return logic.all(
-            logic.any(*permits),
-            logic.no(logic.any(*forbids)),
-            logic.no(logic.any(*(c.errs for c in held))),
-        )
+    def allowed(self, side: Side, verb: str, place: str) -> Truth:
+        """Whether the judge allows under a side: a permit, no forbid, no error."""
+        held = self.compiled(side, verb, place)
+        # A disjunction over a thousand policies is dear to build, and few differ.
+        key = (self.sides.index(side), tuple(c.policy.id for c in held), verb)
+        if key not in self._allowed:
+            logic = self.world.logic
+            permits = [c.satisfied for c in held if c.policy.effect == "permit"]
+            forbids = [c.satisfied for c in held if c.policy.effect == "forbid"]
+            errors = [c.errs for c in held]
+            self._allowed[key] = logic.all(
+                logic.any(*permits), logic.no(logic.any(*forbids)), logic.no(logic.any(*errors))
+            )
+        return self._allowed[key]
 
     def find(self, *conditions: Truth, rank: int = 0) -> Found | Unsure | None:
         """A request that satisfies all conditions, made as plain as the conditions let it;

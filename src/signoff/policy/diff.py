@@ -63,7 +63,7 @@ class Example:
 
     `before` and `after` are the rulings with the sign-offs of `signers`; `asked_before` and
     `asked_after` those when nobody has signed yet. `request` is what the engine is asked
-    under the bundle that allows it.
+    under the bundle that does not allow it.
     """
 
     direction: Direction
@@ -258,12 +258,12 @@ class _Looking:
                     told |= example.tells
                     yield example
                 self.progress(at * len(todo) + n + 1, len(KINDS) * len(todo))
-            for number, policy in cells.changed:
-                if (number, policy.id) in told:
+            for name in dict.fromkeys(policy.id for _, policy in cells.changed):
+                if {(0, name), (1, name)} & told:
                     continue
                 if time.monotonic() > end:
-                    left.append(f"`{policy.id}`")
-                elif found := cells.because_of(number, policy, todo):
+                    left.append(f"`{name}`")
+                elif found := cells.because_of(name, todo):
                     told |= found.tells
                     yield found
             self.queries += cells.asked.questions.count
@@ -295,24 +295,19 @@ class _Cells:
                 if found := self._ask(direction, verb, place):
                     yield found
 
-    def because_of(
-        self, number: int, policy: Policy, cells: Sequence[tuple[str, str]]
-    ) -> Example | None:
-        """A request whose ruling differs although of the changed policies only this one (and
-        what took its place, or had it) says anything to it."""
+    def because_of(self, name: str, cells: Sequence[tuple[str, str]]) -> Example | None:
+        """A request whose ruling differs although of the changed policies only that of this
+        id says anything to it, before or after."""
+        logic = self.asked.world.logic
         for verb, place in cells:
-            here = self._apart(verb, place)
-            mine = [c for side, c in here if side == number and c.policy is policy]
-            if not mine:
-                continue
-            logic = self.asked.world.logic
-            quiet = [
-                logic.no(logic.any(c.satisfied, c.errs))
-                for _, c in here
-                if c.policy.id != policy.id
+            here = [
+                (c.policy.id, logic.any(c.satisfied, c.errs)) for _, c in self._apart(verb, place)
             ]
-            speaks = logic.any(mine[0].satisfied, mine[0].errs)
+            speaks = logic.any(*(truth for policy, truth in here if policy == name))
+            quiet = [logic.no(truth) for policy, truth in here if policy != name]
             for direction in Direction:
+                if speaks is False:
+                    continue
                 if found := self._ask(direction, verb, place, speaks, *quiet):
                     return found
         return None
@@ -331,7 +326,7 @@ class _Cells:
         self, direction: Direction, verb: str, place: str, *conditions: Truth
     ) -> Example | None:
         asked, logic = self.asked, self.asked.world.logic
-        old, new = (asked.allowed(asked.compiled(s, verb, place)) for s in asked.sides)
+        old, new = (asked.allowed(side, verb, place) for side in asked.sides)
         allows = direction is Direction.ALLOWED
         differs = logic.all(new, logic.no(old)) if allows else logic.all(old, logic.no(new))
         found = asked.find(differs, *asked.at(verb, place), *conditions, rank=0 if allows else 3)
@@ -357,7 +352,8 @@ class _Cells:
         made = [(0, p) for p in before.policies] + [(1, p) for p in after.policies]
         changed = {(number, policy.id) for number, policy in self.changed}
         telling = [p for number, p in made if (number, p.id) in changed]
-        data = request.as_data(new if allows else old)
+        # What refuses a request is explained by what its own settings make of it.
+        data = request.as_data(old if allows else new)
         return Example(
             direction=direction,
             principal=self.asked.kind,

@@ -257,7 +257,7 @@ _SAYINGS: Mapping[str, _Saying] = {
     "run": _run,
     "quorum": _quorum,
     "quorumGroups": _quorum_groups,
-    "certain": _when("it is wholly understood", "part of it is not understood"),
+    "certain": _when("", "part of it is not understood"),
     "frozen": _when("the environment is frozen"),
     "halted": _when("the run or the agent is halted"),
     "disposable": _when("the environment is marked disposable"),

@@ -57,7 +57,7 @@ def test_what_the_policies_look_at_is_said_too() -> None:
     assert told == (
         "agent `deployer` deletes a store of data (`arn:aws:dynamodb:eu-west-1:1:table/orders`, "
         "by `dynamodb:DeleteTable`) in `production`: it can be taken back within bounds, "
-        "at most 5,000 rows or items, nobody signed, it is wholly understood"
+        "at most 5,000 rows or items, nobody signed"
     )
 
 

@@ -18,6 +18,8 @@ from signoff.gates.aws import AwsGate, GateTerms
 from signoff.gates.aws_client import AwsClient, UpstreamReply
 from signoff.gates.aws_executor import AwsExecutor
 from signoff.gates.aws_mint import new_key_id, render_minted
+from signoff.gates.aws_session import RunSessions
+from signoff.gates.sigv4 import Credentials
 from signoff.ledger.checkpoint import Signer
 from signoff.ledger.log import leaves
 from signoff.ledger.verify import verify_ledger
@@ -82,6 +84,7 @@ class House:
     standing: Standing | None = None
     seal: Callable[[Standing], str] = lambda state: ""
     drift: Drifting = field(default_factory=Drifting)
+    sessions: RunSessions | None = None
 
     @property
     def clock(self) -> Clock:
@@ -118,12 +121,17 @@ class House:
         async def mint(action: Action) -> UpstreamReply:
             return await self._mint(action, key)
 
+        async def session(service: str, reads: bool) -> Credentials:
+            assert self.sessions is not None
+            return await self.sessions.credentials(key.principal, service, reads)
+
         return AwsExecutor(
             self.client,
             protocol=reading.protocol,
             body=reading.body,
             verbatim=wire,
             mint=mint,
+            session=session if self.sessions is not None else None,
             poll_seconds=POLL_SECONDS,
         )
 
@@ -196,6 +204,7 @@ class House:
             "halted": named("halt/"),
             "lowered": named("lowered/"),
             "humans": len(self.config.humans),
+            "sessions": dict(self.sessions.widened) if self.sessions is not None else {},
             "warnings": warnings,
         }
 

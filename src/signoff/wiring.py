@@ -27,13 +27,14 @@ from signoff.gates.aws_client import AwsClient
 from signoff.gates.aws_credentials import EnvironmentSource, ProfileSource, RoleSource
 from signoff.gates.aws_endpoints import Endpoints, check_regions
 from signoff.gates.aws_executor import AwsExecutor
+from signoff.gates.aws_session import Openness, RunSessions, StsLender
 from signoff.house import POLL_SECONDS, House, StderrNotifier
 from signoff.ledger.checkpoint import Signer
 from signoff.ledger.merkle import Frontier
 from signoff.model.action import Level
 from signoff.model.errors import ConfigInvalid, SignOffInvalid
 from signoff.model.human import Profile
-from signoff.model.ports import Clock
+from signoff.model.ports import Clock, Grants
 from signoff.model.values import canonical
 from signoff.pipeline import Pipeline
 from signoff.policy.bundle import Bundle
@@ -156,6 +157,7 @@ def _furnish(
         open_most=config.holds.open_most,
         outside=config.outside,
     )
+    signed = SignedGrants(store, config.humans, profile=profile)
     facts = Circumstances(
         store,
         vault,
@@ -164,7 +166,7 @@ def _furnish(
         humans=config.humans,
         solo=profile is Profile.SOLO,
         disposable=config.disposable,
-        grants=SignedGrants(store, config.humans, profile=profile),
+        grants=signed,
     )
     pipeline = Pipeline(reader, judge, facts, waiting, keeper, store, clock)
     rewind = Rewind(
@@ -183,6 +185,7 @@ def _furnish(
     return House(
         config, bundle, judge, store, vault, client, models, index, pipeline, desk, rewind,
         level, observe, signer, granting, _code_warning(),
+        sessions=_sessions(config, signed, clock, bool(observe)),
     )  # fmt: skip
 
 
@@ -221,13 +224,31 @@ def _aws_index(config: Config) -> tuple[Models, Index]:
         return models, index
 
 
-def _client(config: Config, models: Models, index: Index, clock: Clock) -> AwsClient:
+def _base(config: Config) -> EnvironmentSource | ProfileSource:
+    """Where the daemon's own credentials come from."""
+    if config.aws.credentials == "environment":
+        return EnvironmentSource(os.environ)
+    return ProfileSource(config.aws.profile)
+
+
+def _sessions(config: Config, grants: Grants, clock: Clock, watched: bool) -> RunSessions | None:
+    """Each run's own session of the role; None where no role is assumed."""
     aws = config.aws
-    base: EnvironmentSource | ProfileSource
-    if aws.credentials == "environment":
-        base = EnvironmentSource(os.environ)
-    else:
-        base = ProfileSource(aws.profile)
+    if not aws.assume_role:
+        return None
+    region = aws.regions[0] if aws.regions else "us-east-1"
+    lender = StsLender(_base(config), aws.assume_role, region=region, endpoint=aws.endpoint)
+    openness = Openness(
+        required=config.grants_required and not watched,
+        reads_need_one=config.grants.reads,
+        outside=any(not config.is_production(row.environment) for row in config.rules),
+    )
+    configured = _text(config, aws.session_policy) if aws.session_policy else ""
+    return RunSessions(lender, grants, clock, openness=openness, configured=configured)
+
+
+def _client(config: Config, models: Models, index: Index, clock: Clock) -> AwsClient:
+    aws, base = config.aws, _base(config)
     check_regions(aws.regions)
     region = aws.regions[0] if aws.regions else "us-east-1"
     source: EnvironmentSource | ProfileSource | RoleSource = base

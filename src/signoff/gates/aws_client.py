@@ -125,7 +125,13 @@ class AwsClient:
         return self._fresh.trouble
 
     async def forward(
-        self, wire: WireRequest, *, service: str, region: str, host_prefix: str = ""
+        self,
+        wire: WireRequest,
+        *,
+        service: str,
+        region: str,
+        host_prefix: str = "",
+        lent: Credentials | None = None,
     ) -> UpstreamReply:
         """A read, exactly as received but for the signature.
 
@@ -137,10 +143,15 @@ class AwsClient:
         host = endpoint.host if endpoint.fixed else f"{host_prefix}{endpoint.host}"
         said = wire.header("x-amz-content-sha256")
         payload = said if said in UNSIGNED else None
-        return await self._read(wire, endpoint, host, payload, self._limits.body_most)
+        return await self._read(wire, endpoint, host, payload, self._limits.body_most, lent)
 
     async def execute_step(
-        self, action: Action, *, body: bytes | None = None, protocol: str = ""
+        self,
+        action: Action,
+        *,
+        body: bytes | None = None,
+        protocol: str = "",
+        lent: Credentials | None = None,
     ) -> UpstreamReply:
         """A change: written from the action, signed, sent once.
 
@@ -156,7 +167,7 @@ class AwsClient:
                     "what was written does not read back as the same action",
                     "leave control characters and empty structures out",
                 )
-            headers = self._signed(wire, endpoint, host, None)
+            headers = self._signed(wire, endpoint, host, None, lent)
         except SignoffError as error:
             raise Unsent(error.what, error.why, error.next_step) from error
         most = self._limits.body_most
@@ -234,13 +245,19 @@ class AwsClient:
         return await asyncio.to_thread(self._endpoints.find, service, region)
 
     def _signed(
-        self, wire: WireRequest, endpoint: Endpoint, host: str, payload: str | None
+        self,
+        wire: WireRequest,
+        endpoint: Endpoint,
+        host: str,
+        payload: str | None,
+        lent: Credentials | None = None,
     ) -> tuple[tuple[str, str], ...]:
+        """The headers, signed with what a run was lent, else with the daemon's own."""
         if host != endpoint.host and not _is_below(host, endpoint.host):
             raise Refused(f"the host `{host[:80]}` is not below `{endpoint.host}`")
         return sign(
             wire,
-            self._fresh.current(),
+            lent or self._fresh.current(),
             region=endpoint.region,
             service=endpoint.signing_name,
             host=host,
@@ -250,10 +267,16 @@ class AwsClient:
         )
 
     async def _read(
-        self, wire: WireRequest, endpoint: Endpoint, host: str, payload: str | None, most: int
+        self,
+        wire: WireRequest,
+        endpoint: Endpoint,
+        host: str,
+        payload: str | None,
+        most: int,
+        lent: Credentials | None = None,
     ) -> UpstreamReply:
         """Send a read; once more when a kept connection turned out to be closed."""
-        headers = self._signed(wire, endpoint, host, payload)
+        headers = self._signed(wire, endpoint, host, payload, lent)
         try:
             return await self._send(wire, endpoint, host, headers, most, reuse=True)
         except ExecutionFailed as error:

@@ -8,7 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
 from signoff.gates.aws_client import AwsClient, Unsent, UpstreamReply
+from signoff.gates.aws_session import SessionFor
 from signoff.gates.aws_waiting import Progressing, until
+from signoff.gates.sigv4 import Credentials
 from signoff.model.action import Action
 from signoff.model.errors import ExecutionFailed, Refused, SignoffError
 from signoff.model.ports import Outcome
@@ -47,13 +49,14 @@ class AwsExecutor:
         body: bytes | None = None,
         verbatim: WireRequest | None = None,
         mint: Mint | None = None,
+        session: SessionFor | None = None,
         progress: Progress | None = None,
         settle_seconds: float = SETTLE_SECONDS,
         poll_seconds: float = POLL_SECONDS,
     ) -> None:
         self._client, self._protocol, self._body = client, protocol, body
         self._verbatim, self._only_reads = verbatim, False
-        self._mint, self._progress = mint, progress
+        self._mint, self._progress, self._session = mint, progress, session
         self._settle_seconds, self._poll_seconds = settle_seconds, poll_seconds
 
     async def execute(self, action: Action, *, original: bool, until: str) -> Outcome:
@@ -115,19 +118,32 @@ class AwsExecutor:
 
     async def _sent(self, action: Action, original: bool, protocol: str) -> UpstreamReply:
         service, _, operation = action.name.partition(":")
+        lent = await self._lent(service)
         as_received = original and self._only_reads and self._verbatim is not None
         if as_received and not self._client.models.operation(service, operation).host_prefix:
             assert self._verbatim is not None
             try:
                 return await self._client.forward(
-                    self._verbatim, service=service, region=action.scope.get("region", "")
+                    self._verbatim,
+                    service=service,
+                    region=action.scope.get("region", ""),
+                    lent=lent,
                 )
             except ExecutionFailed:
                 raise
             except SignoffError as error:
                 raise Unsent(error.what, error.why, error.next_step) from error
         body = self._body if original else None
-        return await self._client.execute_step(action, body=body, protocol=protocol)
+        return await self._client.execute_step(action, body=body, protocol=protocol, lent=lent)
+
+    async def _lent(self, service: str) -> Credentials | None:
+        """The run's own session for the call; None where the daemon's credentials serve."""
+        if self._session is None:
+            return None
+        try:
+            return await self._session(service, self._only_reads)
+        except SignoffError as error:
+            raise Unsent(error.what, error.why, error.next_step) from error
 
     async def _minted(self, action: Action) -> Outcome:
         if self._mint is None:

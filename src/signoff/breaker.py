@@ -242,20 +242,26 @@ class _Track:
         )
 
     def denials(self, effects: tuple[tuple[str, str], ...], now: int) -> int:
-        if effects and now < self.forgot_until_ms:
+        if not effects:
+            return 0
+        if now < self.forgot_until_ms:
             return SATURATED
         times = (self.denied.get(effect, ()) for effect in effects)
         return max((sum(1 for t in ts if t > now - HOUR_MS) for ts in times), default=0)
 
     def repeats(self, digest: str, is_change: bool) -> int:
-        past = tuple(self.history[is_change])
-        return max(_repeats(past, digest, period) for period in range(1, LONGEST_PERIOD + 1))
+        past = self.history[is_change]
+        longest = min(LONGEST_PERIOD, len(past))
+        # Most actions repeat nothing, and are told apart by a look at the last few.
+        found = [period for period in range(1, longest + 1) if past[-period][0] == digest]
+        if not found:
+            return 0
+        whole = tuple(past)
+        return max(_repeats(whole, period) for period in found)
 
 
-def _repeats(past: tuple[tuple[str, str], ...], digest: str, period: int) -> int:
-    """How many whole rounds of `period` the past ends in, if this action is their next."""
-    if len(past) < period or past[-period][0] != digest:
-        return 0
+def _repeats(past: tuple[tuple[str, str], ...], period: int) -> int:
+    """How many whole rounds of `period` the past ends in; this action is their next."""
     length = period
     while length < len(past) and past[-1 - length] == past[-1 - length + period]:
         length += 1

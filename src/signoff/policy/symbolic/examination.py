@@ -16,7 +16,7 @@ from signoff.policy.proofs import Assumption, Counterexample, Premise
 from signoff.policy.statements import Policy
 from signoff.policy.symbolic.decoding import Decoder
 from signoff.policy.symbolic.logic import Truth
-from signoff.policy.symbolic.policies import Compiled, Compiler
+from signoff.policy.symbolic.policies import Compiled, Compiler, allowed
 from signoff.policy.symbolic.questions import Found, Questions, Unsure
 from signoff.policy.symbolic.schema import (
     NotUnderstood,
@@ -152,16 +152,14 @@ class Examination:
         broken = self._broken(space, space.compiler.policy(invariant, action))
         everything = compile_all(self._bundle.policies, action)
         permits = [each for each in everything if each.policy.effect == "permit"]
-        forbids = [each for each in everything if each.policy.effect != "permit"]
-        clean = [logic.no(each.errs) for each in permits]
-        passed = [self._passes(space, each) for each in forbids]
+        through = allowed(logic, everything)
         confirm = Confirmation(self._bundle, self._whole, invariant, self._stated)
         while True:
             blamed = self._blamed(invariant)
             if len(blamed) >= COUNTEREXAMPLES_MOST:
                 return
             some = logic.any(*(p.satisfied for p in permits if p.policy.id not in blamed))
-            found = space.questions.find(broken, some, *given, *passed, *clean)
+            found = space.questions.find(broken, some, through, *given)
             if found is None:
                 return
             if not self._confirm(space, environment, found, confirm, blamed):

@@ -8,7 +8,7 @@ from typing import Any
 
 from signoff.policy.statements import Policy
 from signoff.policy.symbolic.expressions import Expressions, Rule
-from signoff.policy.symbolic.logic import Truth
+from signoff.policy.symbolic.logic import Logic, Truth
 from signoff.policy.symbolic.rules import RULES
 from signoff.policy.symbolic.schema import EntityOf, NotUnderstood
 from signoff.policy.symbolic.world import Scalar, World
@@ -27,6 +27,19 @@ class Compiled:
     def idle(self) -> bool:
         """Whether it is known to be neither satisfied nor in error."""
         return self.satisfied is False and self.errs is False
+
+
+def allowed(logic: Logic, compiled: Iterable[Compiled]) -> Truth:
+    """Whether the judge allows a request: some permit is satisfied, no forbid is, and none of
+    them errs (the engine leaves out what errs; the judge then refuses)."""
+    found = list(compiled)
+    permits = (each.satisfied for each in found if each.policy.effect == "permit")
+    forbids = (each.satisfied for each in found if each.policy.effect == "forbid")
+    return logic.all(
+        logic.any(*permits),
+        *(logic.no(each) for each in forbids),
+        *(logic.no(each.errs) for each in found),
+    )
 
 
 class Compiler:

@@ -22,6 +22,7 @@ from signoff.policy.proofs import Counterexample, Premise, Proof
 from signoff.policy.prove import proof_digest, prove
 from signoff.policy.quorums import SHIPPED
 from signoff.policy.statements import Policy, Source
+from signoff.policy.tables import check_tables
 
 _Progress = Callable[[int, int], None]
 
@@ -140,6 +141,7 @@ def _row_of(found: Counterexample, bundle: Bundle, config: Config | None) -> tup
 def _proof(
     bundle: Bundle, config: Config, cache: ProofCache | None, progress: _Progress | None
 ) -> Proof:
+    check_tables()
     known = json.loads(str(bundle.entities))
     check_names(bundle, frozenset((e["uid"]["type"], e["uid"]["id"]) for e in known))
     given = premises(bundle, config)

@@ -289,6 +289,19 @@ def test_a_candidate_that_would_not_load_is_refused_before_anybody_is_asked(
     assert scene.guard.control.holds() == []
 
 
+def test_a_candidate_that_breaks_the_safeguard_is_refused_with_a_request_that_would_pass(
+    own: MakeScene,
+) -> None:
+    scene = own()
+    edit(scene, '\n[[quorum]]\nenvironment = "production"\nagents = ["kit"]\nirreversible = 0\n')
+    ran = signoff(scene.guard, "apply", "--dry-run")
+    assert ran.code == 4, ran.err
+    assert "the safeguard does not hold" in ran.err
+    assert f"{settings(scene)}` line" in ran.err
+    assert scene.guard.control.holds() == []
+    assert len(seals(scene)) == 1
+
+
 @pytest.mark.parametrize("what", ["state_dir", "key_file", "high_water"])
 def test_the_state_is_not_moved_by_a_change_of_settings(own: MakeScene, what: str) -> None:
     scene = own()
@@ -305,7 +318,7 @@ def test_a_policy_that_others_can_write_is_no_candidate(own: MakeScene) -> None:
     policy = with_policy(scene)
     policy.chmod(0o666)
     ran = signoff(scene.guard, "apply", "--dry-run")
-    assert ran.code == 1
+    assert ran.code == 4
     assert "chmod go-w" in ran.err
     tree = scene.guard.folder / "work-tree"
     tree.mkdir()

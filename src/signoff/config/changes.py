@@ -96,7 +96,9 @@ def _map(config: Config) -> list[str]:
 
 def _members_of(value: DataclassInstance) -> str:
     found = ((f.name, getattr(value, f.name)) for f in _told(value))
-    return ", ".join(f"{name} {_value(v)}" for name, v in found if v not in ("", (), None, False))
+    return ", ".join(
+        f"{name} {_value(v)}" for name, v in found if v not in ("", (), None) and v is not False
+    )
 
 
 def _told(value: DataclassInstance) -> list[Field[object]]:

@@ -14,7 +14,7 @@ from signoff.faces.cli.decide import signer_options
 from signoff.faces.cli.parts import control
 from signoff.faces.cli.shared import DONE, HELD, answer, json_option, tell
 from signoff.faces.client import ControlClient
-from signoff.model.errors import SignoffError
+from signoff.model.errors import ConfigInvalid, PolicyInvalid, SignoffError
 
 OPENED_SECONDS = 120
 ASK_SECONDS = 0.2
@@ -41,7 +41,10 @@ def apply(path: Path | None, dry_run: bool, human: str, key_file: str, as_json: 
     from signoff.config import read_texts
 
     client = control()
-    texts = read_texts(path)
+    try:
+        texts = read_texts(path)
+    except ConfigInvalid as error:
+        raise PolicyInvalid(error.what, error.why, error.next_step) from error
     running = client.configuration().get("digest")
     if texts.digest == running:
         answer(as_json, {"state": "sealed", "configuration": running}, ["sealed    as it is"])

@@ -440,10 +440,12 @@ class Pinned:
             *(logic.same(each.satisfied, each.policy.id in said.satisfied) for each in compiled),
             *(logic.same(each.errs, each.policy.id in said.erring) for each in compiled),
         ]
+        pins = [logic.term(pin) for pin in self._request(asked)]
+        # What is true of texts the request brought stays true for the next one.
+        self._pin_words()
         self._solver.push()
         try:
-            self._solver.add(*map(logic.term, self._request(asked)))
-            self._pin_words()
+            self._solver.add(*pins)
             assert self._solver.check() == z3.sat, "the request itself is impossible"
             self._solver.add(logic.term(logic.no(logic.all(*told))))
             return self._solver.check() == z3.unsat
@@ -453,10 +455,12 @@ class Pinned:
     def possible(self, asked: Mapping[str, Any], said: Said) -> bool:
         """Whether what the engine said of a request is among what the terms allow."""
         logic, compiled = self.world.logic, self.compiled[asked["action"]["id"]]
+        pins = [logic.term(pin) for pin in self._request(asked)]
+        # What is true of texts the request brought stays true for the next one.
+        self._pin_words()
         self._solver.push()
         try:
-            self._solver.add(*map(logic.term, self._request(asked)))
-            self._pin_words()
+            self._solver.add(*pins)
             for each in compiled:
                 name = each.policy.id
                 self._solver.add(logic.term(logic.same(each.satisfied, name in said.satisfied)))

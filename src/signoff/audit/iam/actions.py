@@ -181,3 +181,31 @@ def _member(text: str, name: str) -> Mapping[str, Any]:
     at = text.find(f'"{name}":')
     found = json.JSONDecoder().raw_decode(text, text.index("{", at))[0] if at >= 0 else {}
     return found if isinstance(found, dict) else {}
+
+
+@lru_cache(maxsize=16_384)
+def depends_on(action: str) -> frozenset[str]:
+    """Other actions AWS names as needed along with one (`iam:PassRole` for most that run code
+    under a role); calls to them leave no record of their own."""
+    prefix, _, name = action.partition(":")
+    service = _reference().get(prefix)
+    privilege = service["privileges"].get(name, {}) if service else {}
+    kinds = privilege.get("resource_types", {}).values()
+    return frozenset(d for kind in kinds for d in kind.get("dependent_actions", ()))
+
+
+def service_of(source: str) -> str:
+    """botocore's name of a service by the start of CloudTrail's event source, which is its
+    endpoint's: `monitoring` is `cloudwatch`."""
+    return _EVENT_SOURCES.get(source, source)
+
+
+_EVENT_SOURCES = {
+    "monitoring": "cloudwatch",
+    "states": "stepfunctions",
+    "elasticloadbalancing": "elbv2",
+    "elasticfilesystem": "efs",
+    "elasticmapreduce": "emr",
+    "email": "ses",
+    "tagging": "resourcegroupstaggingapi",
+}

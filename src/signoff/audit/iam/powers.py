@@ -108,7 +108,8 @@ def able(
     ground: Ground,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Able, ...]:
-    """Every action of a reach that can really touch something. `known` says what is known of an action; `progress` hears how many are done, of how many."""
+    """Every action of a reach that can really touch something. `known` says what is known of
+    an action; `progress` hears how many are done, of how many."""
     result = []
     places: dict[tuple[Way, tuple[str, ...]], frozenset[str]] = {}
     total = len(found.ways)
@@ -128,7 +129,7 @@ def able(
             where |= places[key]
         if not where:
             continue
-        powers = frozenset(OF_VERB[v] for v in what.verbs)
+        powers = powers_of(what.verbs)
         result.append(
             Able(
                 action=action,
@@ -140,6 +141,14 @@ def able(
             )
         )
     return tuple(result)
+
+
+def powers_of(verbs: frozenset[Verb]) -> frozenset[Power]:
+    """The powers of these verbs. Changing and reading count only where there is nothing worse:
+    every delete is a change, and saying so twice says nothing."""
+    found = frozenset(OF_VERB[v] for v in verbs)
+    grave = found - {Power.CHANGE, Power.READ}
+    return grave or found & {Power.CHANGE} or found
 
 
 def reaches(way: Way, arns: tuple[str, ...], stated: tuple[str, ...] | None) -> bool:

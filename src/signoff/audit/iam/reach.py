@@ -124,6 +124,11 @@ def expanded(pattern: str, names: _Names) -> frozenset[str]:
     return frozenset(n for n in names.names.get(service, ()) if test(n))
 
 
+def expanded_all(pattern: str, names: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
+    """The known actions an action pattern stands for, of the names by service."""
+    return expanded(pattern, _Names.of(names))
+
+
 def _never(statement: Statement, facts: Context) -> bool:
     return any(holds(c, facts) is False for c in statement.conditions)
 

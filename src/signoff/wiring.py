@@ -185,7 +185,7 @@ def _furnish(
     return House(
         config, bundle, judge, store, vault, client, models, index, pipeline, desk, rewind,
         level, observe, signer, granting, _code_warning(),
-        sessions=_sessions(config, signed, clock, bool(observe)),
+        sessions=_sessions(config, models, signed, clock, bool(observe)),
     )  # fmt: skip
 
 
@@ -231,7 +231,9 @@ def _base(config: Config) -> EnvironmentSource | ProfileSource:
     return ProfileSource(config.aws.profile)
 
 
-def _sessions(config: Config, grants: Grants, clock: Clock, watched: bool) -> RunSessions | None:
+def _sessions(
+    config: Config, models: Models, grants: Grants, clock: Clock, watched: bool
+) -> RunSessions | None:
     """Each run's own session of the role; None where no role is assumed."""
     aws = config.aws
     if not aws.assume_role:
@@ -244,7 +246,14 @@ def _sessions(config: Config, grants: Grants, clock: Clock, watched: bool) -> Ru
         outside=any(not config.is_production(row.environment) for row in config.rules),
     )
     configured = _text(config, aws.session_policy) if aws.session_policy else ""
-    return RunSessions(lender, grants, clock, openness=openness, configured=configured)
+    return RunSessions(
+        lender,
+        grants,
+        clock,
+        openness=openness,
+        configured=configured,
+        signing_name=lambda service: str(models.service(service).signing_name),
+    )
 
 
 def _client(config: Config, models: Models, index: Index, clock: Clock) -> AwsClient:

@@ -114,10 +114,12 @@ class RunSessions:
         *,
         openness: Openness,
         configured: str = "",
+        signing_name: Callable[[str], str] = lambda service: "",
         now_ms: Callable[[], int] | None = None,
     ) -> None:
         self._lender, self._grants, self._clock = lender, grants, clock
         self._openness, self._configured = openness, configured
+        self._signing_name = signing_name
         # What AWS says of its own sessions is by the wall clock, not by the ledger's.
         self._now_ms = now_ms or (lambda: time.time_ns() // 1_000_000)
         self._runs: dict[str, _Kept] = {}
@@ -163,7 +165,8 @@ class RunSessions:
         return kept
 
     def _policy(self, service: str, verbs: frozenset[str]) -> SessionPolicy:
-        made = session_policy(service, verbs, self._configured)
+        name = self._signing_name(service)
+        made = session_policy(service, verbs, self._configured, signing_name=name)
         if made.widened:
             self.widened[service] = made.widened
         return made

@@ -59,14 +59,19 @@ def levels_of(verbs: Iterable[str]) -> frozenset[str]:
     return found
 
 
-def session_policy(service: str, verbs: frozenset[str], configured: str = "") -> SessionPolicy:
-    """The policy of one run's session for one botocore service.
+def session_policy(
+    service: str, verbs: frozenset[str], configured: str = "", *, signing_name: str = ""
+) -> SessionPolicy:
+    """The policy of one run's session for one botocore service; where nobody lists its
+    actions under its own name, those of its signing name are meant.
 
     Without a verb it allows nothing. `configured` is the owners' own session policy (JSON):
     what that does not allow is not allowed here either. Raises `ConfigInvalid` when it is no
     policy.
     """
     levels, prefix = levels_of(verbs), iam_prefix(service)
+    if signing_name and not actions_of(prefix):
+        prefix = signing_name
     owners = _statements(configured) if configured else None
     if not levels:
         return SessionPolicy(_text([_NOTHING]))
@@ -76,17 +81,31 @@ def session_policy(service: str, verbs: frozenset[str], configured: str = "") ->
     if owners is not None:
         return _intersected(prefix, levels, owners, configured)
     wanted = {name for name, level in known.items() if level in levels}
-    exact = [_allow(_patterns(prefix, wanted, known) + _others(prefix, levels)), _keys(prefix)]
-    if known and len(text := _text(exact)) <= CHARACTERS_MOST:
-        return SessionPolicy(text)
-    why = f"`{prefix}:*`, " + ("which does not fit otherwise" if known else "which nobody lists")
+    return _first_that_fits(prefix, levels, wanted, known)
+
+
+def _first_that_fits(
+    prefix: str, levels: frozenset[str], wanted: set[str], known: Mapping[str, str]
+) -> SessionPolicy:
+    """The narrowest of a few texts that is short enough: its actions one by one, then the
+    service without what is known to be of other levels, then the service."""
+    others, keys = _others(prefix, levels), _keys(prefix)
+    named = _patterns(prefix, wanted, known)
     refused = _patterns(prefix, set(known) - wanted, known)
-    whole = [_allow([f"{prefix}:*", *_others(prefix, levels)]), _keys(prefix)]
-    narrow = [*whole, {"Effect": "Deny", "Action": refused, "Resource": "*"}]
-    if refused and len(text := _text(narrow)) <= CHARACTERS_MOST:
-        return SessionPolicy(text, f"{why}, without what is known to be of other levels")
-    text = _text(whole)
-    return SessionPolicy(text if len(text) <= CHARACTERS_MOST else _text([whole[0]]), why)
+    exact = _allow([*named, *others])
+    whole, alone = _allow([f"{prefix}:*", *others]), _allow(named or [f"{prefix}:*"])
+    without = {"Effect": "Deny", "Action": refused, "Resource": "*"}
+    why = f"`{prefix}:*`, which does not fit otherwise" if known else f"`{prefix}:*`, unlisted"
+    missing = "nothing, but the actions of other services that it needs do not fit"
+    tries: list[tuple[list[Statement], str]] = [([exact, keys], "")] if named else []
+    if refused:
+        tries.append(([whole, keys, without], f"{why}, without what is of other levels"))
+    tries += [([whole, keys], why), ([alone, keys], missing)]
+    for statements, widened in tries:
+        text = _text(statements)
+        if len(text) <= CHARACTERS_MOST:
+            return SessionPolicy(text, widened)
+    return SessionPolicy(_text([_allow([f"{prefix}:*"])]), why)
 
 
 def _orchestrating(

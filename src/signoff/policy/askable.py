@@ -8,18 +8,20 @@ judge of the daemon has the last word on it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import cedarpy
 import z3
 
 from signoff.config.values import Config
 from signoff.model.action import Action, Principal
 from signoff.model.effect import Bound, Effect, Kind, Resource, Reversibility, Understanding, Verb
 from signoff.model.ports import Facts
-from signoff.policy.bundle import Bundle
+from signoff.policy.bundle import Bundle, agent_entity
 from signoff.policy.premises import premises
 from signoff.policy.request import (
     LONG_MOST,
@@ -150,6 +152,31 @@ class Side:
         within = self.bundle.within(place)
         policies = self.bundle.policies if among is None else among
         return (p for p in policies if _may_speak(p, kind, within))
+
+    def heard(self, request: Request) -> Heard:
+        """What the engine itself says to a request with its sign-offs, all policies asked."""
+        entities, bundle = self.bundle.entities, self.bundle
+        if request.principal.is_agent and request.principal.agent not in bundle.agents:
+            row = json.dumps([agent_entity(request.principal.agent)])
+            entities = entities.with_added_json_str(row)
+        data = request.as_data(self)
+        names = (data[part] for part in ("principal", "action", "resource"))
+        kind, verb, place = (str(each["type" if n == 0 else "id"]) for n, each in enumerate(names))
+        chosen = bundle.slice(kind, verb, place).policies
+        said = cedarpy.is_authorized(dict(data), chosen, entities, bundle.schema)
+        erred = bool(said.diagnostics.errors)
+        allowed = said.decision is cedarpy.Decision.Allow and not erred
+        return Heard(allowed, frozenset(said.diagnostics.reasons), erred, data)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """The engine's word on one request: allowed, by which policies, and whether any erred."""
+
+    allowed: bool
+    reasons: frozenset[str]
+    erred: bool
+    data: Mapping[str, Any]
 
 
 class Asked:

@@ -81,6 +81,11 @@ def meaning(policy: Policy) -> str:
     return repr(_sorted({k: v for k, v in policy.est.items() if k != "annotations"}))
 
 
+def places_named(policy: Policy) -> frozenset[str]:
+    """The environments a policy names."""
+    return frozenset(name for sort, name in _entities(policy.est) if sort == "environment")
+
+
 def named_people(policies: Iterable[Policy]) -> tuple[frozenset[str], frozenset[str]]:
     """The people and the groups that policies ask sign-offs of, by name."""
     found = [pair for policy in policies for pair in _compared(policy.est)]

@@ -16,6 +16,7 @@ from signoff.faces.cli.bundles import chosen_bundle
 from signoff.faces.cli.decide import signer_options
 from signoff.faces.cli.parts import settings
 from signoff.faces.cli.policy_diff import diff
+from signoff.faces.cli.policy_lint import lint
 from signoff.faces.cli.policy_prove import paths_argument, profile_option, prove
 from signoff.faces.cli.policy_replay import replay
 from signoff.faces.cli.shared import DONE, HELD, answer, json_option, milliseconds
@@ -32,8 +33,7 @@ def policy() -> None:
 
 policy.add_command(prove)
 policy.add_command(diff)
-
-
+policy.add_command(lint)
 policy.add_command(replay)
 
 

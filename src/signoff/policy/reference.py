@@ -10,6 +10,7 @@ import sys
 
 from signoff.model.effect import Verb
 from signoff.policy.bundle import ENVIRONMENTS, PROFILES, SHARED, compile_bundle, shipped_schema
+from signoff.policy.invariants import shipped_invariants
 from signoff.policy.request import ATTRIBUTES
 from signoff.policy.statements import ANNOTATIONS, Policy
 
@@ -53,6 +54,7 @@ def policy_reference() -> str:
             _verbs(),
             _attributes(),
             _policies(),
+            _invariants(),
             _answers(),
         ]
     )
@@ -97,6 +99,24 @@ def _policies() -> str:
     for title, rows in files.items():
         parts += [f"### {title}\n", "| id | effect | why |", "|---|---|---|", *rows, ""]
     return "\n".join(parts)
+
+
+def _invariants() -> str:
+    """What is proved of every bundle, and of which profile."""
+    held: dict[str, tuple[Policy, list[str]]] = {}
+    for profile in PROFILES:
+        for policy in shipped_invariants(profile):
+            held.setdefault(f"{policy.file} {policy.id}", (policy, []))[1].append(f"`{profile}`")
+    rows = [f"| `{p.id}` | {', '.join(names)} | {p.why} |" for p, names in held.values()]
+    return f"{_INVARIANTS}\n| id | profile | why |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+_INVARIANTS = """## Invariants
+
+An invariant is a `forbid` that is never loaded for enforcement. It is broken when some request
+is allowed although it matches or errs; `signoff policy prove` shows that there is none, or
+prints one with the permit that allows it.
+"""
 
 
 def _row(policy: Policy) -> str:

@@ -8,12 +8,13 @@ whatever the policy wanted.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 
 from signoff.model.errors import PolicyInvalid
 from signoff.policy.bundle import Bundle, with_only
 from signoff.policy.invariants import shipped_invariants
-from signoff.policy.proofs import Assumption, Premise
+from signoff.policy.proofs import Assumption, Counterexample, Premise
 from signoff.policy.prove import prove
 from signoff.policy.statements import Policy
 
@@ -41,6 +42,9 @@ SPOKEN_OF: Mapping[str, frozenset[str]] = {
 
 ARITHMETIC = frozenset({"+", "-", "*", "neg"})
 """The only operators that can err in a policy the schema accepts: a Long overflows."""
+
+COUNTEREXAMPLES_MOST = 16
+"""After so many for one invariant the prover stops; there may be more."""
 
 CLOSED = frozenset({"Environment", "Human", "Team"})
 """Entities that a bundle lists completely. An agent may come that nobody listed."""
@@ -75,25 +79,40 @@ def _leaning(
 ) -> Iterator[Assumption]:
     permits = [policy for policy in owned if policy.effect == "permit"]
     forbids = [policy for policy in owned if policy.effect == "forbid"]
-    told: set[str] = set()
+    # Invariants that ask the same permits are asked together.
+    questions: dict[tuple[str, ...], list[Policy]] = {}
     for invariant in shipped_invariants(bundle.profile):
         looking = SPOKEN_OF.get(invariant.id, frozenset())
-        asked = [p for p in permits if invariant.id in PEOPLE or p.paths & looking]
-        asked = [p for p in asked if p.id not in told]
+        ids = (p.id for p in permits if invariant.id in PEOPLE or p.paths & looking)
+        questions.setdefault(tuple(ids), []).append(invariant)
+    told: set[str] = set()
+    for names, invariants in questions.items():
+        asked = [p for p in permits if p.id in names]
         if not asked:
             continue
-        alone = with_only(bundle, [*asked, *forbids])
-        proof = prove(alone, premises=premises, invariants=[invariant])
+        proof = prove(
+            with_only(bundle, [*asked, *forbids]), premises=premises, invariants=invariants
+        )
         for example in proof.counterexamples:
-            for culprit in example.culprits:
-                if culprit.id not in told:
-                    told.add(culprit.id)
-                    yield Assumption(
-                        f"`{culprit.id}` alone asks for less than the safeguard: {example.words}",
-                        culprit.file,
-                        culprit.line,
-                        "the shipped policies, which always load and win",
-                    )
+            yield from _told(example, told)
+        counts = Counter(example.invariant for example in proof.counterexamples)
+        if any(count >= COUNTEREXAMPLES_MOST for count in counts.values()):
+            yield Assumption(
+                "more policies alone ask for less than the safeguard than are listed here",
+                discharged_by="the shipped policies, which always load and win",
+            )
+
+
+def _told(example: Counterexample, told: set[str]) -> Iterator[Assumption]:
+    for culprit in example.culprits:
+        if culprit.id not in told:
+            told.add(culprit.id)
+            yield Assumption(
+                f"`{culprit.id}` alone asks for less than the safeguard: {example.words}",
+                culprit.file,
+                culprit.line,
+                "the shipped policies, which always load and win",
+            )
 
 
 def _erring(policy: Policy) -> Assumption:

@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("stop", "Take a halt back."),
     "log": ("log", "What happened, receipt by receipt."),
     "verify": ("log", "Check the ledger, also without a daemon."),
+    "export": ("export", "The ledger as OCSF events or OpenTelemetry log records."),
     "review": ("review", "Production actions nobody has looked at."),
     "undo": ("undo", "Take back one action or a whole run."),
     "settle": ("settle", "Say how an action in doubt ended, after looking."),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from signoff.model.errors import LedgerUnavailable
+from signoff.model.errors import DaemonUnreachable, LedgerUnavailable
 
 PAGE = 5_000
 
@@ -16,12 +16,13 @@ Receipts = Iterator[tuple[int, dict[str, object]]]
 
 @dataclass(frozen=True)
 class Ledger:
-    """Receipts as index and members, in order; `size` and `checkpoint` are of one moment.
-    The checkpoint is empty when the daemon had to be asked: it does not hand one out."""
+    """Receipts as index and members, in order, with the newest checkpoint they are under: the
+    ledger's name, its size, and its root (hex; both empty when nothing was ever written)."""
 
     size: int
-    checkpoint: str
     receipts: Receipts
+    origin: str = ""
+    root: str = ""
 
 
 @contextmanager
@@ -30,21 +31,32 @@ def whole_ledger(db: str = "", start: int = 0) -> Iterator[Ledger]:
     settings; where this user may not read it, the daemon is asked. Raises `LedgerUnavailable`
     or `DaemonUnreachable`."""
     from signoff.faces.cli.offline import ledger_file
-    from signoff.faces.cli.parts import control
+    from signoff.faces.cli.parts import control, settings
+    from signoff.ledger.checkpoint import parse_checkpoint
     from signoff.store.reading import StateFile
 
     try:
         state = StateFile(ledger_file(db))
-    except (LedgerUnavailable, PermissionError):
+    except (LedgerUnavailable, PermissionError) as error:
         if db:
             raise
-        page = control().log(0, 1)
-        size = page.get("size")
-        yield Ledger(size if isinstance(size, int) else 0, "", _asked(start, size))
+        try:
+            known = control().status().get("ledger")
+        except DaemonUnreachable:
+            raise error from None
+        head = known if isinstance(known, dict) else {}
+        size, root = head.get("size"), str(head.get("root", ""))
+        end = size if isinstance(size, int) else 0
+        yield Ledger(end, _asked(start, end), settings().ledger.origin, root)
         return
     with state:
         size, _, note = state.frontier()
-        yield Ledger(size, note, _read(state.receipts(start, max(0, size - start))))
+        rows = _read(state.receipts(start, max(0, size - start)))
+        if not note:
+            yield Ledger(size, rows)
+            return
+        checkpoint, _ = parse_checkpoint(note)
+        yield Ledger(size, rows, checkpoint.origin, checkpoint.root.hex())
 
 
 def _read(rows: Iterator[tuple[int, bytes]]) -> Receipts:
@@ -53,10 +65,9 @@ def _read(rows: Iterator[tuple[int, bytes]]) -> Receipts:
         yield index, value if isinstance(value, dict) else {}
 
 
-def _asked(start: int, size: object) -> Receipts:
+def _asked(start: int, end: int) -> Receipts:
     from signoff.faces.cli.parts import control
 
-    end = size if isinstance(size, int) else 0
     client = control()
     while start < end:
         page = client.log(start, min(PAGE, end - start)).get("receipts")

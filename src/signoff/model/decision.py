@@ -32,7 +32,7 @@ class Decision:
 
     `reasons` are policy `@id`s; `quorum` is how many sign-offs in all are needed
     (0 unless held); `message` is one line for the agent; `safeguard` says how far the
-    loaded bundle is proved (`safeguard not proved` until a prover says PROVED).
+    loaded bundle is proved: in a daemon it is, where only is explained nobody asked.
     """
 
     ruling: Ruling

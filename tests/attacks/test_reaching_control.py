@@ -109,6 +109,7 @@ def test_at_the_same_login_every_act_that_loosens_still_wants_a_humans_signature
             "environment": "production",
             "ttl_ms": 60_000,
         },
+        Act.APPLY: {"configuration": "00" * 32},
         Act.UNDO: {"action": "", "run": "R-1", "since_ms": 0, "plan": ""},
         Act.SETTLE: {"action": "A-1", "state": "succeeded"},
     }

@@ -54,6 +54,7 @@ def test_without_a_verb_nothing_is_allowed() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verbs", [READ, CHANGE, frozenset(VERBS)], ids=["read", "change", "all"])
 def test_for_every_service_the_text_is_short_enough_and_nothing_granted_is_missing(
     verbs: frozenset[str],

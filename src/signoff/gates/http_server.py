@@ -244,8 +244,9 @@ class Connection(asyncio.Protocol):
             self._chunks.append(body)
 
     def on_message_complete(self) -> None:
-        """A request is whole."""
-        if self._last:
+        """A request is whole. One that offers another protocol ends at its head for llhttp,
+        whatever body follows: it is refused, not answered without its body."""
+        if self._last or self._parser.should_upgrade():
             return
         # Who did not wait for it has sent the body anyway.
         self._owes_continue = False

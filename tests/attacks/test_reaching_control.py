@@ -112,6 +112,7 @@ def test_at_the_same_login_every_act_that_loosens_still_wants_a_humans_signature
         Act.APPLY: {"configuration": "00" * 32},
         Act.UNDO: {"action": "", "run": "R-1", "since_ms": 0, "plan": ""},
         Act.SETTLE: {"action": "A-1", "state": "succeeded"},
+        Act.REVIEW: {"actions": ["A-1"], "until": 1},
     }
     control = scene.guard.control
     nonce, text = control.propose(act, members[act], "ana")

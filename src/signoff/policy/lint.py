@@ -95,7 +95,8 @@ def lint(
     """Everything that is wrong with the owner's policies of a bundle."""
     found = list(_named(candidate))
     misnamed = {finding.policy.id for finding in found if finding.rule == "unknown-name"}
-    twice = {finding.policy.id for finding in found if finding.rule == "twin"}
+    twins_found = (finding for finding in found if finding.rule == "twin")
+    twice = {p.id for finding in twins_found for p in (finding.policy, *finding.others)}
     asking = _Asking(candidate, twice, progress or (lambda done, of: None), seconds)
     # What a wrong name does is told once.
     found += (
@@ -195,7 +196,8 @@ class _Asking:
             return
         if not seen.matched:
             step = "remove it, or correct its conditions"
-            yield Finding("never-matches", policy, "no request there can be matches it", step)
+            says = "no request matches it: its conditions contradict each other, or any request"
+            yield Finding("never-matches", policy, says, step)
         elif policy.effect == "permit" and not seen.counted:
             yield self._overridden(seen)
         elif not seen.alone and policy.id not in self.twice:

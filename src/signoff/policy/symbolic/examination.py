@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import cedarpy
@@ -15,7 +15,7 @@ from signoff.policy.counterexamples import Confirmation, Stated, policy_set
 from signoff.policy.proofs import Assumption, Counterexample, Premise
 from signoff.policy.statements import Policy
 from signoff.policy.symbolic.decoding import Decoder
-from signoff.policy.symbolic.logic import Truth
+from signoff.policy.symbolic.logic import Logic, Truth
 from signoff.policy.symbolic.policies import Compiled, Compiler, allowed
 from signoff.policy.symbolic.questions import Found, Questions, Unsure
 from signoff.policy.symbolic.schema import (
@@ -38,6 +38,23 @@ class _Space:
     world: World
     compiler: Compiler
     questions: Questions
+    _judged: dict[tuple[int, ...], Truth] = field(default_factory=dict)
+    _of: dict[str, list[Compiled]] = field(default_factory=dict)
+
+    def premises(self, stated: Sequence[Stated], action: str) -> list[Truth]:
+        """When each premise holds of a request for an action; one that errs does not."""
+        return [self.compiler.policy(each.policy, action).satisfied for each in stated]
+
+    def judged(self, policies: Sequence[Policy], action: str) -> tuple[list[Compiled], Truth]:
+        """All policies that count for an action, and whether the judge allows; actions for
+        which the same policies count share the answer."""
+        if action not in self._of:
+            self._of[action] = self.compiler.policies(policies, action)
+        found = self._of[action]
+        key = tuple(map(id, found))
+        if key not in self._judged:
+            self._judged[key] = allowed(self.world.logic, found)
+        return found, self._judged[key]
 
 
 class Examination:
@@ -54,7 +71,6 @@ class Examination:
         self._stated = tuple(stated(p, n, bundle.schema) for n, p in enumerate(premises, 1))
         self._known = known(bundle)
         self._spaces: dict[tuple[str, str, str], _Space] = {}
-        self._kept: set[tuple[int, ...]] = set()
         self._asked = 0
 
     @property
@@ -89,80 +105,58 @@ class Examination:
 
     def _examine(self, environment: RequestEnvironment) -> None:
         space, action = self._space(environment, ""), environment.action
-        compiled = space.compiler.policies((s.policy for s in self._stated), action)
-        given = tuple(each.satisfied for each in compiled)
-        if len(given) < len(self._stated) or self._nothing(space, given, compiled):
-            self.assumptions.append(
-                Assumption(f"the premises leave no request of {_named(environment)}")
-            )
-            return
-        self._asked += 1
-        invariants = space.compiler.policies(self._invariants, action)
-        guards = [p for p in self._bundle.policies if p.shipped and p.effect == "forbid"]
-        standing = space.compiler.policies(guards, action)
-        for suspect in self._suspects(space, given, invariants, standing):
-            self._against(environment, suspect.policy)
+        given = space.premises(self._stated, action)
+        with space.questions.under(*given):
+            if space.questions.find() is None:
+                says = f"the premises leave no request of {_named(environment)}"
+                self.assumptions.append(Assumption(says))
+                return
+            self._asked += 1
+            suspects = self._suspects(space, action)
+        if suspects:
+            self._against(environment, suspects)
 
-    def _nothing(
-        self, space: _Space, given: tuple[Truth, ...], compiled: Sequence[Compiled]
-    ) -> bool:
-        """Whether no request satisfies the premises: whatever is asked would hold of none."""
-        if not given:
-            return False
-        return self._remembered(space, compiled, given)
-
-    def _suspects(
-        self,
-        space: _Space,
-        given: tuple[Truth, ...],
-        invariants: Sequence[Compiled],
-        standing: Sequence[Compiled],
-    ) -> list[Compiled]:
+    def _suspects(self, space: _Space, action: str) -> list[Policy]:
         """The invariants that the shipped `forbid`s do not keep by themselves."""
-        through = (*given, *(self._passes(space, each) for each in standing))
-        broken = space.world.logic.any(*(self._broken(space, each) for each in invariants))
-        if self._remembered(space, [*invariants, *standing], (broken, *through)):
-            return []
-        return [
-            each
-            for each in invariants
-            if not self._remembered(space, [each, *standing], (self._broken(space, each), *through))
-        ]
+        find, any_of = space.questions.find, space.world.logic.any
+        guards = [p for p in self._bundle.policies if p.shipped and p.effect == "forbid"]
+        invariants = space.compiler.policies(self._invariants, action)
+        standing = space.compiler.policies(guards, action)
+        with space.questions.under(*(_passes(space.world.logic, each) for each in standing)):
+            if find(any_of(*(_broken(space.world.logic, each) for each in invariants))) is None:
+                return []
+            return [
+                each.policy
+                for each in invariants
+                if find(_broken(space.world.logic, each)) is not None
+            ]
 
-    def _remembered(
-        self, space: _Space, about: Sequence[Compiled], conditions: tuple[Truth, ...]
-    ) -> bool:
-        """Whether no request satisfies the conditions, which are made of `about` alone. Actions
-        for which the same policies count are asked about once."""
-        key = tuple(id(each) for each in about)
-        if key in self._kept:
-            return True
-        if space.questions.find(*conditions) is not None:
-            return False
-        self._kept.add(key)
-        return True
-
-    def _against(self, environment: RequestEnvironment, invariant: Policy) -> None:
-        """Every way, by other permits each time, to break one invariant."""
+    def _against(self, environment: RequestEnvironment, invariants: Sequence[Policy]) -> None:
+        """Every way to break each of these invariants."""
         # The owner's policies have a world of their own, so that the first questions, which
         # do not look at them, stay small.
         space, action = self._space(environment, "everything"), environment.action
-        logic, compile_all = space.world.logic, space.compiler.policies
-        given = [each.satisfied for each in compile_all((s.policy for s in self._stated), action)]
-        broken = self._broken(space, space.compiler.policy(invariant, action))
-        everything = compile_all(self._bundle.policies, action)
+        everything, through = space.judged(self._bundle.policies, action)
         permits = [each for each in everything if each.policy.effect == "permit"]
-        through = allowed(logic, everything)
+        with space.questions.under(*space.premises(self._stated, action), through):
+            for invariant in invariants:
+                self._every_way(space, environment, invariant, permits)
+
+    def _every_way(
+        self,
+        space: _Space,
+        environment: RequestEnvironment,
+        invariant: Policy,
+        permits: Sequence[Compiled],
+    ) -> None:
+        """Counterexamples until there are no more, by other permits each time."""
+        logic = space.world.logic
+        broken = _broken(logic, space.compiler.policy(invariant, environment.action))
         confirm = Confirmation(self._bundle, self._whole, invariant, self._stated)
-        while True:
-            blamed = self._blamed(invariant)
-            if len(blamed) >= COUNTEREXAMPLES_MOST:
-                return
+        while len(blamed := self._blamed(invariant)) < COUNTEREXAMPLES_MOST:
             some = logic.any(*(p.satisfied for p in permits if p.policy.id not in blamed))
-            found = space.questions.find(broken, some, through, *given)
-            if found is None:
-                return
-            if not self._confirm(space, environment, found, confirm, blamed):
+            found = space.questions.find(broken, some)
+            if found is None or not self._confirm(space, environment, found, confirm, blamed):
                 return
 
     def _blamed(self, invariant: Policy) -> frozenset[str]:
@@ -195,14 +189,6 @@ class Examination:
         self.counterexamples.append(example)
         return True
 
-    def _broken(self, space: _Space, invariant: Compiled) -> Truth:
-        return space.world.logic.any(invariant.satisfied, invariant.errs)
-
-    def _passes(self, space: _Space, forbid: Compiled) -> Truth:
-        """Whether a `forbid` lets a request through, without an error."""
-        logic = space.world.logic
-        return logic.all(logic.no(forbid.satisfied), logic.no(forbid.errs))
-
     def _space(self, environment: RequestEnvironment, of: str) -> _Space:
         context: RecordOf = self._schema.actions[environment.action].context
         who, where = environment.principal, environment.resource
@@ -211,6 +197,15 @@ class Examination:
             world = World(self._schema, who, where, context, self._known)
             self._spaces[key] = _Space(world, Compiler(world), Questions(world))
         return self._spaces[key]
+
+
+def _broken(logic: Logic, invariant: Compiled) -> Truth:
+    return logic.any(invariant.satisfied, invariant.errs)
+
+
+def _passes(logic: Logic, forbid: Compiled) -> Truth:
+    """Whether a `forbid` lets a request through, without an error."""
+    return logic.all(logic.no(forbid.satisfied), logic.no(forbid.errs))
 
 
 def known(bundle: Bundle) -> Known:

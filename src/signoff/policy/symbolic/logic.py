@@ -6,6 +6,7 @@ Each proof has a context of its own, so that proofs may run in several threads.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import z3
@@ -34,7 +35,7 @@ class Logic:
         left = [term for term in terms if term is not True]
         if not left:
             return True
-        return left[0] if len(left) == 1 else z3.And(*left)
+        return left[0] if len(left) == 1 else self._joined(z3.Z3_mk_and, left)
 
     def any(self, *terms: Truth) -> Truth:
         """Disjunction."""
@@ -43,11 +44,19 @@ class Logic:
         left = [term for term in terms if term is not False]
         if not left:
             return False
-        return left[0] if len(left) == 1 else z3.Or(*left)
+        return left[0] if len(left) == 1 else self._joined(z3.Z3_mk_or, left)
+
+    def _joined(self, make: Callable[..., Term], terms: list[Term]) -> Term:
+        # What z3.And and z3.Or do, less the coercion of operands that are truth values of
+        # this context already; there are thousands.
+        operands = (z3.Ast * len(terms))(*(term.as_ast() for term in terms))
+        return z3.BoolRef(make(self.context.ref(), len(terms), operands), self.context)
 
     def no(self, term: Truth) -> Truth:
         """Negation."""
-        return not term if isinstance(term, bool) else z3.Not(term)
+        if isinstance(term, bool):
+            return not term
+        return z3.BoolRef(z3.Z3_mk_not(self.context.ref(), term.as_ast()), self.context)
 
     def implies(self, condition: Truth, then: Truth) -> Truth:
         """Implication."""

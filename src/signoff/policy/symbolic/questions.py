@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 
 import z3
 
@@ -44,26 +46,46 @@ class Questions:
         # Free truth values are tried as false first, which makes plainer examples.
         self._solver.set("phase_selection", 0)
         self._solver.set("rlimit", EFFORT_MOST)
-        self._lemmas: list[Truth] = []
+        self._under: list[tuple[Truth, ...]] = []
+        self._lasting: list[Truth] = []
+        self._impossible: dict[frozenset[int], tuple[Truth, ...]] = {}
 
     def given(self, *conditions: Truth) -> None:
         """Conditions on every request from now on."""
-        self._add(conditions)
+        self._last(conditions)
 
-    def find(self, *conditions: Truth) -> Found | Unsure | None:
-        """A request that satisfies all conditions; None when there is none."""
-        if any(condition is False for condition in conditions):
-            return None
-        self._add(self.world.facts())
+    @contextmanager
+    def under(self, *conditions: Truth) -> Iterator[None]:
+        """Conditions on the requests that are asked for within."""
+        self._last(self.world.facts())
         self._solver.push()
+        self._under.append(conditions)
         try:
             self._add(conditions)
-            return self._search()
+            yield
         finally:
             self._solver.pop()
-            # What is true of texts is true of every question.
-            self._add(self._lemmas)
-            self._lemmas = []
+            self._under.pop()
+            # What is true of every request outlasts the question it was learnt for.
+            self._add(self._lasting)
+            if not self._under:
+                self._lasting = []
+
+    def find(self, *conditions: Truth) -> Found | Unsure | None:
+        """A request that satisfies all conditions; None when there is none. What was found
+        impossible is not asked again: many actions differ in nothing a policy looks at."""
+        everything = tuple(chain(*self._under, conditions))
+        if any(condition is False for condition in everything):
+            return None
+        # Equal terms are one object in z3, with one number as long as someone holds it.
+        known = frozenset(term.get_id() for term in everything if not isinstance(term, bool))
+        if known in self._impossible:
+            return None
+        with self.under(*conditions):
+            found = self._search()
+        if found is None:
+            self._impossible[known] = everything
+        return found
 
     def _search(self) -> Found | Unsure | None:
         axioms = False
@@ -78,7 +100,7 @@ class Questions:
                 axioms = True
                 hierarchy = list(self.world.hierarchy())
                 if hierarchy:
-                    self._add(hierarchy)
+                    self._last([*hierarchy, *self.world.facts()])
                     continue
             model = self._solver.model()
             texts = Texts(self.world, model)
@@ -88,9 +110,13 @@ class Questions:
                 return Unsure(str(gap))
             if not lemmas:
                 return Found(model, texts)
-            self._lemmas += lemmas
-            self._add([*lemmas, *self.world.facts()])
+            self._last([*lemmas, *self.world.facts()])
         return Unsure("too many texts to tell apart")
+
+    def _last(self, conditions: Sequence[Truth]) -> None:
+        self._add(conditions)
+        if self._under:
+            self._lasting += conditions
 
     def _add(self, conditions: Sequence[Truth]) -> None:
         self._solver.add(*(self.world.logic.term(each) for each in conditions if each is not True))

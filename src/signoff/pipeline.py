@@ -44,9 +44,8 @@ class Pipeline:
         decision, facts = await self._decide(request, seen)
         if seen.understanding.is_read and decision.ruling is Ruling.ALLOW:
             return await self._read(chain, seen, decision, facts, executor)
-        observed, known = request.only_observes(seen.understanding), seen.understanding
-        noted = {"observed": observed, "facts": facts.as_data()}
-        await chain.note(Mark.DECIDED, understanding=known, decision=decision, **noted)
+        observed = request.only_observes(seen.understanding)
+        await chain.decided(Mark.DECIDED, seen.understanding, decision, facts, observed=observed)
         if decision.ruling is Ruling.DENY and not observed:
             return self._stop(chain, Mark.DECIDED, decision, seen)
 
@@ -114,8 +113,7 @@ class Pipeline:
             outcome = await self._execute(seen, executor.reading())
         except ExecutionFailed as error:  # Nothing was changed, so nothing is in doubt.
             outcome = Outcome(False, str(error))
-        noted = {"error": outcome.error, "facts": facts.as_data()}
-        await chain.note(Mark.READ, understanding=known, decision=decision, **noted)
+        await chain.decided(Mark.READ, known, decision, facts, error=outcome.error)
         self.circumstances.happened(chain.request, seen, outcome)
         return Reply(chain.action_id, Mark.READ, decision, known, outcome=outcome)
 

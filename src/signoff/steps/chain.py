@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from signoff.model.action import Action, Level, Principal
 from signoff.model.decision import Decision, Ruling
 from signoff.model.effect import Understanding, Verb
-from signoff.model.ports import Change, Clock, Ledger, Outcome
+from signoff.model.ports import Change, Clock, Facts, Ledger, Outcome
 from signoff.model.receipt import Mark, Receipt
 from signoff.model.values import EMPTY, frozen
 
@@ -104,6 +104,14 @@ class Chain:
             detail=frozen(**detail) if detail else EMPTY,
         )
         await self._ledger.append(receipt, *changes)
+
+    async def decided(
+        self, mark: Mark, known: Understanding, ruled: Decision, facts: Facts, **detail: object
+    ) -> None:
+        """The receipt of a decision: what was understood, the ruling, and the facts it rests
+        on, so that it can be made again."""
+        detail["facts"] = facts.as_data()
+        await self.note(mark, understanding=known, decision=ruled, **detail)
 
 
 def _new_id(now_ms: int) -> str:

@@ -7,37 +7,22 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from signoff.config import Config, check_owned, load_config
 from signoff.faces.cli.decide import signer_options
+from signoff.faces.cli.doctor_canaries import Finding, both, canaries, reach, run_key, tried
 from signoff.faces.cli.parts import control
 from signoff.faces.cli.shared import DONE, FINDINGS, answer, json_option, paint
 from signoff.faces.render import moment, safe
 from signoff.model.errors import DaemonUnreachable, SignoffError
 
-CANARY = "signoff-doctor"
-CANARY_TTL_MS = 120_000
 FUTURE_MS = 5_000
 """How far the newest receipt may lie in the future before the clock is in doubt."""
 
-OPEN_GATE = "signoff halt, then look at what runs on that address"
 AGENTS = "signoff audit agents"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One check: its name, whether it holds, and what to do when it does not. `tried` is
-    False for what could not be looked at here, which is told and not counted."""
-
-    check: str
-    good: bool
-    says: str
-    next_step: str = ""
-    tried: bool = True
 
 
 @click.command()
@@ -53,7 +38,7 @@ def doctor(canary: bool, human: str, key_file: str, as_json: bool) -> int:
     made-up key, and with a run key (from the shell variables, or `--canary`, which an
     enrolled human signs) what would destroy something if it could exist.
     """
-    found = list(examine(lambda: _run_key(canary, human, key_file)))
+    found = list(examine(lambda: run_key(canary, human, key_file)))
     colour = paint()
     lines = []
     for f in found:
@@ -75,13 +60,13 @@ def doctor(canary: bool, human: str, key_file: str, as_json: bool) -> int:
     return DONE if all(f.good for f in found) else FINDINGS
 
 
-def examine(run_key: Callable[[], Mapping[str, str]] = dict) -> Iterator[Finding]:
-    """Every check in order; without settings only the first. `run_key` gives the shell
+def examine(key: Callable[[], Mapping[str, str]] = dict) -> Iterator[Finding]:
+    """Every check in order; without settings only the first. `key` gives the shell
     variables of a run key, or nothing."""
     try:
         config = load_config()
     except SignoffError as error:
-        yield Finding("settings", False, _both(error), error.next_step)
+        yield Finding("settings", False, both(error), error.next_step)
         return
     yield Finding("settings", True, f"{config.path}, profile {config.profile}")
     checks: list[tuple[str, Callable[[], str]]] = [
@@ -99,159 +84,10 @@ def examine(run_key: Callable[[], Mapping[str, str]] = dict) -> Iterator[Finding
         ("configuration", _configuration),
     ]
     for name, check in checks:
-        yield _tried(name, check)
-    yield from canaries(config, run_key)
-    yield _reach(config)
+        yield tried(name, check)
+    yield from canaries(key)
+    yield reach(config)
     yield from _hooks()
-
-
-def canaries(config: Config, run_key: Callable[[], Mapping[str, str]]) -> Iterator[Finding]:
-    """What must be denied, sent to every gate of the running daemon."""
-    from signoff.faces.cli.canaries import RunKey, made_up_key, unsigned
-
-    try:
-        gates = control().status().get("gates")
-    except SignoffError as error:
-        yield Finding("canaries", True, error.what, "signoff up", tried=False)
-        return
-    addresses = [
-        (f"{g.get('name')} {g.get('address')}", str(g.get("address")), str(g.get("mode")))
-        for g in (gates if isinstance(gates, list) else [])
-        if isinstance(g, dict)
-    ]
-    if not addresses:
-        yield Finding("canaries", False, "the daemon has no gate", "signoff up")
-    for name, address, mode in addresses:
-        yield _tried(f"unsigned, {name}", lambda a=address: _denied(unsigned(a)))
-        yield _tried(f"made-up key, {name}", lambda a=address: _denied(made_up_key(a)))
-        if mode != "enforce":
-            says = f"the gate's mode is `{mode}`: it records, and stops nothing where it observes"
-            yield Finding(f"mode, {name}", False, says, "signoff up, without --observe")
-    try:
-        shell = run_key()
-    except SignoffError as error:
-        yield Finding("canary key", False, _both(error), error.next_step)
-        return
-    if not shell:
-        says = "no run key, so what would destroy was not sent"
-        yield Finding("canary deny", True, says, "signoff doctor --canary", tried=False)
-        return
-    key = RunKey(
-        shell.get("AWS_ACCESS_KEY_ID", ""),
-        shell.get("AWS_SECRET_ACCESS_KEY", ""),
-        shell.get("AWS_SESSION_TOKEN", ""),
-        shell.get("SIGNOFF_RUN", ""),
-    )
-    for name, address, _ in addresses:
-        yield from _with_key(name, address, key)
-
-
-def _with_key(name: str, address: str, key: object) -> Iterator[Finding]:
-    from signoff.faces.cli import canaries as birds
-
-    assert isinstance(key, birds.RunKey)
-    held = key
-    yield _tried(f"wrong secret, {name}", lambda: _denied(birds.wrong_secret(address, held)))
-    before = _size()
-    yield _tried(f"canary deny, {name}", lambda: _denied(birds.destroy(address, held)))
-    yield _tried(f"canary credential, {name}", lambda: _denied(birds.disclose(address, held)))
-    yield _tried(f"denials in the ledger, {name}", lambda: _recorded(held.run, before))
-    yield _tried(f"canary read, {name}", lambda: _passes(birds.read(address, held)))
-
-
-def _denied(seen: object) -> str:
-    from signoff.faces.cli.canaries import Answer
-
-    assert isinstance(seen, Answer)
-    if not seen.refused:
-        raise SignoffError(
-            f"answered {seen.status} instead of a denial", " ".join(seen.body.split())[:160],
-            OPEN_GATE,
-        )  # fmt: skip
-    return "denied, as it has to be"
-
-
-def _passes(seen: object) -> str:
-    from signoff.faces.cli.canaries import Answer
-
-    assert isinstance(seen, Answer)
-    if seen.status >= 500:
-        raise SignoffError(
-            f"a read answered {seen.status}", " ".join(seen.body.split())[:160], "signoff status"
-        )
-    # A read may be denied rightly (a halt, a grant for reads); the guard is in order then.
-    return "a read passes" if seen.status == 200 else f"a read answered {seen.status}"
-
-
-def _recorded(run: str, before: int) -> str:
-    rows = control().log(before, 1000).get("receipts")
-    mine = [
-        r
-        for r in (rows if isinstance(rows, list) else [])
-        if isinstance(r, dict) and _run_of(r) == run and str(r.get("mark")) != "read"
-    ]
-    started = [r for r in mine if str(r.get("mark")) in ("started", "succeeded", "captured")]
-    if started:
-        raise SignoffError("a canary was carried out", "the ledger says so", "signoff halt")
-    if len(mine) < 2:
-        raise SignoffError(f"{len(mine)} of 2 denials are written down", "", "signoff verify")
-    return f"{len(mine)} receipts, nothing was carried out"
-
-
-def _run_of(receipt: Mapping[str, object]) -> str:
-    who = receipt.get("principal")
-    return str(who.get("run", "")) if isinstance(who, dict) else ""
-
-
-def _size() -> int:
-    size = control().log(-1, 1).get("size")
-    return size if isinstance(size, int) else 0
-
-
-def _run_key(canary: bool, human: str, key_file: str) -> Mapping[str, str]:
-    """The shell variables of a run key: those that are there, or of one made for this."""
-    if not canary:
-        return os.environ if os.environ.get("SIGNOFF_RUN") else {}
-    from signoff.faces.backend import Act
-    from signoff.faces.cli.acts import carry_out
-    from signoff.faces.cli.keys import variables
-    from signoff.faces.cli.parts import enrolled
-    from signoff.faces.cli.signing import signer
-
-    operator = human or signer(enrolled(control()), human, key_file).human.name
-    arguments = {"agent": CANARY, "operator": operator, "ttl_ms": CANARY_TTL_MS}
-    return variables(carry_out(Act.KEY, arguments, operator, key_file))
-
-
-def _reach(config: Config) -> Finding:
-    """Whether an agent in a sandbox sees the control socket, the state or the keys."""
-    from signoff.faces.cli.canaries import sandbox_reaches
-    from signoff.gates.run import probe
-
-    probed, name = probe(), "reach of a sandbox"
-    if not probed.works:
-        return Finding(name, True, probed.why, probed.next_step, tried=False)
-    if not config.gate_socket.exists():
-        return Finding(name, True, "the gate's socket is not there", "signoff up", tried=False)
-    folder = config.path.parent if config.path else config.state_dir
-    kept = (
-        config.control_socket,
-        config.ledger_path,
-        config.ledger.key_file,
-        config.vault.key_file,
-        folder,
-    )
-
-    def look() -> str:
-        if sandbox_reaches(probed, config.gate_socket.parent, kept):
-            raise SignoffError(
-                "an agent in a sandbox sees the control socket, the ledger, the settings or keys",
-                "one of them lies where the sandbox has its system or its interpreter",
-                "move `state_dir` and the settings out of /usr and out of the interpreter's folder",
-            )
-        return "no control socket, no ledger, no settings, no key inside"
-
-    return _tried(name, look)
 
 
 def _hooks() -> Iterator[Finding]:
@@ -269,19 +105,6 @@ def _hooks() -> Iterator[Finding]:
         yield Finding("hook", absent, says, found.next_step or AGENTS, tried=not absent)
     if not hooks and report.looked_at:
         yield Finding("hook", True, "every registered hook fails closed")
-
-
-def _tried(name: str, check: Callable[[], str]) -> Finding:
-    try:
-        return Finding(name, True, check())
-    except SignoffError as error:
-        return Finding(name, False, _both(error), error.next_step)
-    except OSError as error:
-        return Finding(name, False, (error.strerror or str(error)).lower())
-
-
-def _both(error: SignoffError) -> str:
-    return f"{error.what}: {error.why}" if error.why else error.what
 
 
 def _state(config: Config) -> str:

@@ -68,6 +68,7 @@ ASKED = {
     Act.APPLY: {"configuration": "00"},
     Act.UNDO: {"action": "A-1", "run": "", "since_ms": 0, "plan": "00"},
     Act.SETTLE: {"action": "A-1", "state": "failed"},
+    Act.REVIEW: {"actions": ["A-1"], "until": 9},
 }
 
 

@@ -71,8 +71,8 @@ class Misconfigured:
 
 
 def _no_quorum(stage: Stage, guard: Guard) -> str:
-    """There is no setting that lowers a quorum, for a role or at all."""
-    _append(guard, "\n[role.OperatorRole]\nquorum = 0\n")
+    """A setting under which nobody signs what a role does: the proof finds the request."""
+    _append(guard, '\n[[quorum]]\nagents = ["OperatorRole"]\nirreversible = 0\n')
     return refused_start(guard)
 
 

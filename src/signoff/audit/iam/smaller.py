@@ -107,11 +107,12 @@ def _need(
         return
     what = names.known(action)
     if what.arns == ANY:
-        for way in ways:
-            if all(matches(p, "*") for p in way.patterns):
-                draft.needs.append(_Need(action, ANY, way.allow.conditions))
-                if not way.allow.conditions:
-                    return
+        whole = [w for w in ways if all(matches(p, "*") for p in w.patterns)]
+        free = [w for w in whole if not w.allow.conditions]
+        for way in free[:1] or whole:
+            draft.needs.append(_Need(action, ANY, way.allow.conditions))
+        if not whole:
+            draft.ungranted.append(action)
         return
     exact = [_fitting(arn, what.arns) for arn in sorted(arns)]
     if exact and all(exact):

@@ -154,13 +154,10 @@ def discloses(name: str) -> bool:
 def verb_of(operation: str) -> Verb | None:
     """What the first words of the name say; the longest listed beginning wins."""
     best: tuple[int, Verb] | None = None
-    for verb, begins in table("verbs").items():
-        assert isinstance(begins, tuple)
-        for begin in begins:
-            word = str(begin)
-            rest = operation[len(word) :]
-            if operation.startswith(word) and not rest[:1].islower():
-                best = max(best or (0, Verb.READ), (len(word), Verb(verb)), key=lambda b: b[0])
+    for word, verb in _begins().get(operation[:1], ()):
+        rest = operation[len(word) :]
+        if operation.startswith(word) and not rest[:1].islower():
+            best = max(best or (0, Verb.READ), (len(word), verb), key=lambda b: b[0])
     return best[1] if best else None
 
 
@@ -168,13 +165,21 @@ def verb_of(operation: str) -> Verb | None:
 def noun_of(operation: str) -> str:
     """The name of the operation without its verb: `DeleteDBSnapshot` -> `DBSnapshot`."""
     longest = ""
-    for begins in table("verbs").values():
+    for word, _ in _begins().get(operation[:1], ()):
+        if operation.startswith(word) and not operation[len(word) :][:1].islower():
+            longest = max(longest, word, key=len)
+    return operation[len(longest) :] or operation
+
+
+@cache
+def _begins() -> Mapping[str, tuple[tuple[str, Verb], ...]]:
+    """The listed first words by their first letter, in the order of the table."""
+    found: dict[str, list[tuple[str, Verb]]] = {}
+    for verb, begins in table("verbs").items():
         assert isinstance(begins, tuple)
         for begin in begins:
-            word = str(begin)
-            if operation.startswith(word) and not operation[len(word) :][:1].islower():
-                longest = max(longest, word, key=len)
-    return operation[len(longest) :] or operation
+            found.setdefault(str(begin)[:1], []).append((str(begin), Verb(verb)))
+    return {letter: tuple(words) for letter, words in found.items()}
 
 
 @lru_cache(maxsize=NAMES_MOST)

@@ -19,6 +19,7 @@ from real.servers import local_aws
 START = ROOT / "docs" / "start.md"
 TICKET = re.compile(r"\bH-[0-9A-Z]{8}\b")
 RUN = re.compile(r"\bR-[0-9a-f]{8}\b")
+GRANT = re.compile(r"\bG-[0-9A-Z]{8}\b")
 
 
 def steps(page: Path, section: str = "") -> list[tuple[str, str]]:
@@ -63,12 +64,16 @@ class Sitting:
         return seen
 
     def type(self, command: str, terminal: str = "you") -> Ran:
-        """Type one command. A ticket or a run that the page made up stands for the open
-        hold and the run there are."""
+        """Type one command. A ticket, a run or a grant that the page made up stands for the
+        open hold, the run and the newest grant there are."""
         if TICKET.search(command):
             told = self.terminals["you"].run("signoff holds --json").screen
             (hold,) = json.loads(told[told.index("{") :])["holds"]
             command = TICKET.sub(hold["ticket"], command)
+        if GRANT.search(command):
+            told = self.terminals["you"].run("signoff grants --json").screen
+            newest = json.loads(told[told.index("{") :])["grants"][0]
+            command = GRANT.sub(newest["grant"], command)
         return self.terminals[terminal].run(RUN.sub('"$SIGNOFF_RUN"', command))
 
     def owner(self) -> Any:

@@ -77,6 +77,32 @@ def test_stopping_takes_effect_at_once_and_going_on_is_signed(team: Sitting) -> 
     assert "halted" not in team.type("signoff status").screen
 
 
+def test_a_peer_lets_a_run_in_and_takes_that_back(team: Sitting) -> None:
+    assert team.type('eval "$(signoff key new --agent kit --operator ana)"').code == 0
+    denied = team.type(DISARM)
+    assert denied.code != 0
+    asked = "ask a peer of ana: signoff grant R-"
+    assert asked in flat_screen(denied.screen), denied.screen
+    page = HOW_TO / "access.md"
+    granted, listed = team.follow(page, until="signoff grant revoke G-CMNYYJM5")
+    assert granted.code == 0, granted.screen
+    for line in ("where     production", "disarm, update; 5 changes in all", "signs     as `bo`"):
+        assert line in granted.screen
+    assert "0 of 5 used" in listed.screen
+    assert "2 people have to sign" in flat_screen(team.type(DISARM).screen)
+    revoked, every = team.follow(page)[-2:]
+    assert revoked.code == 0, revoked.screen
+    assert "revoked" in every.screen
+    assert asked in flat_screen(team.type(DISARM).screen)
+    for hold in team.type("signoff holds").screen.split():
+        if hold.startswith("H-"):
+            team.type(f"signoff reject {hold} --as bo")
+
+
+def flat_screen(text: str) -> str:
+    return " ".join(text.split())
+
+
 def test_a_boundary_is_lowered_by_two_people_for_a_time(team: Sitting) -> None:
     denied = team.type("aws cloudformation delete-stack --stack-name orders-prod")
     assert "boundary-container" in denied.screen

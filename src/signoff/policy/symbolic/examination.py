@@ -70,6 +70,7 @@ class Examination:
         self._invariants = invariants
         self._stated = tuple(stated(p, n, bundle.schema) for n, p in enumerate(premises, 1))
         self._known = known(bundle)
+        self._logic = Logic()
         self._spaces: dict[tuple[str, str, str], _Space] = {}
         self._asked = 0
 
@@ -107,57 +108,58 @@ class Examination:
         space, action = self._space(environment, ""), environment.action
         given = space.premises(self._stated, action)
         with space.questions.under(*given):
-            if space.questions.find() is None:
+            suspects = self._suspects(space, action)
+            if not suspects and space.questions.find() is None:
                 says = f"the premises leave no request of {_named(environment)}"
                 self.assumptions.append(Assumption(says))
                 return
-            self._asked += 1
-            suspects = self._suspects(space, action)
+        self._asked += 1
         if suspects:
             self._against(environment, suspects)
 
     def _suspects(self, space: _Space, action: str) -> list[Policy]:
         """The invariants that the shipped `forbid`s do not keep by themselves."""
-        find, any_of = space.questions.find, space.world.logic.any
+        logic = self._logic
         guards = [p for p in self._bundle.policies if p.shipped and p.effect == "forbid"]
-        invariants = space.compiler.policies(self._invariants, action)
         standing = space.compiler.policies(guards, action)
-        with space.questions.under(*(_passes(space.world.logic, each) for each in standing)):
-            if find(any_of(*(_broken(space.world.logic, each) for each in invariants))) is None:
-                return []
-            return [
-                each.policy
-                for each in invariants
-                if find(_broken(space.world.logic, each)) is not None
-            ]
+        left = {each.policy.id: each for each in space.compiler.policies(self._invariants, action)}
+        suspects: list[Policy] = []
+        with space.questions.under(*(_passes(logic, each) for each in standing)):
+            while left:
+                broken = {name: _broken(logic, each) for name, each in left.items()}
+                found = space.questions.find(logic.any(*broken.values()))
+                if found is None:
+                    break
+                shown = [n for n in left if isinstance(found, Found) and found.holds(broken[n])]
+                suspects += [left.pop(name).policy for name in shown or list(left)]
+        return suspects
 
     def _against(self, environment: RequestEnvironment, invariants: Sequence[Policy]) -> None:
-        """Every way to break each of these invariants."""
+        """Every way to break these invariants, by other permits each time."""
         # The owner's policies have a world of their own, so that the first questions, which
         # do not look at them, stay small.
         space, action = self._space(environment, "everything"), environment.action
         everything, through = space.judged(self._bundle.policies, action)
         permits = [each for each in everything if each.policy.effect == "permit"]
+        broken = {p.id: _broken(self._logic, space.compiler.policy(p, action)) for p in invariants}
+        left = {invariant.id: invariant for invariant in invariants}
         with space.questions.under(*space.premises(self._stated, action), through):
-            for invariant in invariants:
-                self._every_way(space, environment, invariant, permits)
+            while left:
+                ways = {n: self._way(permits, broken[n], self._blamed(p)) for n, p in left.items()}
+                found = space.questions.find(self._logic.any(*ways.values()))
+                if found is None:
+                    return
+                shown = [n for n in left if isinstance(found, Found) and found.holds(ways[n])]
+                name = next(iter(shown or left))
+                if not self._confirm(space, environment, found, left[name]):
+                    del left[name]
 
-    def _every_way(
-        self,
-        space: _Space,
-        environment: RequestEnvironment,
-        invariant: Policy,
-        permits: Sequence[Compiled],
-    ) -> None:
-        """Counterexamples until there are no more, by other permits each time."""
-        logic = space.world.logic
-        broken = _broken(logic, space.compiler.policy(invariant, environment.action))
-        confirm = Confirmation(self._bundle, self._whole, invariant, self._stated)
-        while len(blamed := self._blamed(invariant)) < COUNTEREXAMPLES_MOST:
-            some = logic.any(*(p.satisfied for p in permits if p.policy.id not in blamed))
-            found = space.questions.find(broken, some)
-            if found is None or not self._confirm(space, environment, found, confirm, blamed):
-                return
+    def _way(self, permits: Sequence[Compiled], broken: Truth, blamed: frozenset[str]) -> Truth:
+        """When an invariant is broken through a permit nobody blamed for it yet."""
+        if len(blamed) >= COUNTEREXAMPLES_MOST:
+            return False
+        others = (each.satisfied for each in permits if each.policy.id not in blamed)
+        return self._logic.all(broken, self._logic.any(*others))
 
     def _blamed(self, invariant: Policy) -> frozenset[str]:
         """The permits already blamed for breaking an invariant."""
@@ -173,16 +175,16 @@ class Examination:
         space: _Space,
         environment: RequestEnvironment,
         found: Found | Unsure,
-        confirm: Confirmation,
-        blamed: frozenset[str],
+        invariant: Policy,
     ) -> bool:
         """Whether the engine agrees with what was found; else it is unknown, and says why."""
-        about = f"`{confirm.invariant.id}`, {_named(environment)}"
+        about = f"`{invariant.id}`, {_named(environment)}"
         if isinstance(found, Unsure):
             self.unknown.append(f"{about}: the solver gave up ({found.why})")
             return False
         request = Decoder(space.world, found).example(environment).request
-        example = confirm.confirmed(request, blamed)
+        confirm = Confirmation(self._bundle, self._whole, invariant, self._stated)
+        example = confirm.confirmed(request, self._blamed(invariant))
         if example is None:
             self.unknown.append(f"{about}: the engine does not allow what the solver found")
             return False
@@ -194,7 +196,7 @@ class Examination:
         who, where = environment.principal, environment.resource
         key = (who, where, of)
         if key not in self._spaces:
-            world = World(self._schema, who, where, context, self._known)
+            world = World(self._schema, who, where, context, self._known, self._logic)
             self._spaces[key] = _Space(world, Compiler(world), Questions(world))
         return self._spaces[key]
 

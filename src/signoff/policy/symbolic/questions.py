@@ -28,6 +28,12 @@ class Found:
     model: Term
     texts: Texts
 
+    def holds(self, truth: Truth) -> bool:
+        """Whether something is true of this request."""
+        if isinstance(truth, bool):
+            return truth
+        return bool(z3.is_true(self.model.eval(truth, model_completion=True)))
+
 
 @dataclass(frozen=True)
 class Unsure:

@@ -111,10 +111,11 @@ class World:
         resource: str,
         context: RecordOf,
         known: Known | None = None,
+        logic: Logic | None = None,
     ) -> None:
         self.schema = schema
         self.known = known or Known()
-        self.logic = Logic()
+        self.logic = logic or Logic()
         self.texts = self.logic.sort("Text")
         self.literals: dict[Uid, Term] = {}
         self.literal_texts: dict[str, Term] = {}

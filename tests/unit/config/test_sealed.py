@@ -123,7 +123,7 @@ def test_comments_and_layout_are_no_change() -> None:
             '[[map]]\nenvironment = "development"\nname = "dev-*"\n',
             "map: with environment `development`, name `dev-*`",
         ),
-        ("[environment.lab]\nwithin = "development"\n", "environment `lab` is new"),
+        ('[environment.lab]\nwithin = "development"\n', "environment `lab` is new"),
         ("[environment.staging]\ndisposable = true\n", "environment.staging.disposable: no"),
         ("[[quorum]]\nirreversible = 0\n", "irreversible `0`"),
         (f'[[human]]\nname = "zoe"\nkeys = ["{KEYS[3]}"]\n', "human `zoe` is enrolled with SHA256"),
@@ -136,7 +136,7 @@ def test_each_change_of_a_setting_is_a_line_of_its_own(after: str, line: str) ->
 def test_removing_is_told_like_adding() -> None:
     row = '[[map]]\nenvironment = "staging"\nname = "x-*"\n'
     assert "map: without" in changed(row, "")
-    lab = "[environment.lab]\nwithin = "development"\n"
+    lab = '[environment.lab]\nwithin = "development"\n'
     assert "environment `lab` is removed; what it held is production now" in changed(lab, "")
     fewer = ConfigurationTexts(PLACE, TOP + HUMANS + f'[[human]]\nname="z"\nkeys=["{KEYS[3]}"]\n')
     assert changed_settings(fewer.config(), texts().config()) == ("human `z` is removed",)

@@ -102,7 +102,7 @@ def observe(
         raise ConfigInvalid("there are no settings to write", "", "signoff init")
     write_config(replace(config, observe=replace(wanted, signed=rows)), config.path)
     lines = [f"{'observe':<9} {', '.join(environments)} until {until}"]
-    answer(as_json, {"signed": list(rows)}, lines, "signoff up --observe")
+    answer(as_json, {"signed": list(rows)}, lines, "signoff apply, then signoff up --observe")
     return DONE
 
 

@@ -99,9 +99,11 @@ def parse(words: list[str]) -> None:
     command: click.Command = signoff
     context = click.Context(signoff, info_name="signoff")
     while isinstance(command, click.Group):
-        inner = command.get_command(context, words[0])
-        assert inner is not None, f"no command `{words[0]}`"
-        command, words = inner, words[1:]
+        if command.invoke_without_command and (not words or words[0].startswith("-")):
+            break
+        _, inner, words = command.resolve_command(context, words)
+        assert inner is not None, f"no command `{words}`"
+        command = inner
         if isinstance(command, click.Group):
             context = click.Context(command, parent=context, info_name=command.name)
     command.make_context(command.name, list(words), parent=context)

@@ -100,7 +100,7 @@ def parse_json(text: str, file: str, most: int = DOCUMENT_MOST) -> Any:
         why = f"an object has the key `{error.args[0]}` twice, and AWS and others may differ"
         raise SignoffError(f"`{file}` is ambiguous", why, "leave one of the two") from error
     except (RecursionError, ValueError) as error:
-        why = "it nests too deeply" if isinstance(error, RecursionError) else str(error).lower()
+        why = "it nests too deeply" if isinstance(error, RecursionError) else str(error)
         raise SignoffError(f"`{file}` cannot be read", why, NEXT) from error
 
 

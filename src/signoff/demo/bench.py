@@ -17,16 +17,19 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from signoff.demo import bench_aws, bench_parts, bench_replay
+from signoff.demo import bench_aws, bench_parts, bench_prove, bench_replay
 from signoff.model.decision import Ruling
 from signoff.model.effect import Verb
 from signoff.model.errors import SignoffError
+from signoff.policy.proofs import Outcome
 
 DONE, FAILED = 0, 1
 TIMES_BARE = 3.0
 DECISION_US = 300.0
 IDENTIFY_US = 20.0
 RECEIPTS_PER_SECOND = 100_000.0
+PROVE_SHIPPED = 1.0
+PROVE_SECONDS = {10: 0.5, 100: 1.0, 1_000: 4.0}
 REPLAY_SECONDS = 30.0
 
 Tell = Callable[[str], None]
@@ -128,6 +131,33 @@ def replay(tell: Tell) -> list[Row]:
     return [Row("replay", what, cost.seconds, REPLAY_SECONDS, "s of CPU", note=note)]
 
 
+def prove(tell: Tell) -> list[Row]:
+    """The CPU of loading and proving a bundle in a process of its own, one that holds and one
+    with a planted permit, which has to be the one that is blamed."""
+    rows = []
+    for profile in ("team", "solo"):
+        tell(f"prove: the shipped policies of {profile}")
+        what = f"the shipped policies of `{profile}`, proved"
+        rows.append(_proved(what, PROVE_SHIPPED, bench_prove.measured(profile, 0)))
+    for count, bound in PROVE_SECONDS.items():
+        for planted in (False, True):
+            tell(f"prove: {count:,} rules{', one of them bad' if planted else ''}")
+            cost = bench_prove.measured("team", count, planted=planted)
+            found = "a planted permit found and named" if planted else "proved"
+            rows.append(
+                _proved(f"{count:,} rules and the shipped ones, {found}", bound, cost, planted)
+            )
+    return rows
+
+
+def _proved(what: str, bound: float, cost: bench_prove.Proved, planted: bool = False) -> Row:
+    blamed = (bench_prove.PLANTED,) if planted else ()
+    outcome = Outcome.VIOLATED if planted else Outcome.PROVED
+    if (cost.outcome, cost.blamed) != (outcome.value, blamed):
+        raise SignoffError(f"{what}: it was `{cost.outcome}`, blaming {list(cost.blamed)}")
+    return Row("prove", what, cost.seconds, bound, "s of CPU")
+
+
 BENCHES: dict[str, Callable[[Tell], list[Row]]] = {
     "aws": aws,
     "decide": decide,
@@ -135,6 +165,7 @@ BENCHES: dict[str, Callable[[Tell], list[Row]]] = {
     "verify": verify,
     "index": index,
     "replay": replay,
+    "prove": prove,
 }
 
 

@@ -377,6 +377,7 @@ def _slices(
 ) -> dict[tuple[str, str, str], Slice]:
     members = _members(json.loads(schema_text))
     looked = {p.id: atoms_of(p) for p in found}
+    written = {p.id: f"{json.dumps(p.id)}:{json.dumps(p.est)}" for p in found}
     sets: dict[tuple[str, ...], Slice] = {}
     slices = {}
     for kind, verb, place in product(("Agent", "Human"), [v.value for v in Verb], places):
@@ -384,8 +385,8 @@ def _slices(
         chosen = [p for p in found if _may_be(p, kind, verb, within, members)]
         ids = tuple(p.id for p in chosen)
         if ids not in sets:
-            static = {p.id: p.est for p in chosen}
-            text = json.dumps({"staticPolicies": static, "templates": {}, "templateLinks": []})
+            static = ",".join(written[name] for name in ids)
+            text = f'{{"staticPolicies":{{{static}}},"templates":{{}},"templateLinks":[]}}'
             told = gathered(looked[name] for name in ids)
             sets[ids] = Slice(cedarpy.PolicySet.from_json_str(text), told)
         slices[kind, verb, place] = sets[ids]

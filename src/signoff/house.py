@@ -121,9 +121,9 @@ class House:
         async def mint(action: Action) -> UpstreamReply:
             return await self._mint(action, key)
 
-        async def session(service: str, reads: bool) -> Credentials:
+        async def session(name: str, reads: bool) -> Credentials:
             assert self.sessions is not None
-            return await self.sessions.credentials(key.principal, service, reads)
+            return await self.sessions.credentials(key.principal, name, reads)
 
         return AwsExecutor(
             self.client,

@@ -62,14 +62,17 @@ class Scene:
 
 
 @contextmanager
-def scene(stage: Stage, index: Path, *, observe: tuple[str, ...] = ()) -> Iterator[Scene]:
-    """A guard in front of the stage; `index` is where the operations index is kept."""
+def scene(
+    stage: Stage, index: Path, *, observe: tuple[str, ...] = (), granted: bool = True
+) -> Iterator[Scene]:
+    """A guard in front of the stage; `index` is where the operations index is kept. Unless
+    told otherwise a peer has let the agent's run into production."""
     stage.progress("starting signoff")
     guard = prepare(stage.folder / "guard", stage.endpoint, observe=observe, index=index)
     guard.start()
     guard.launcher = launcher(guard, stage.work)
     try:
-        yield Scene(stage, guard, guard.key())
+        yield Scene(stage, guard, guard.key(granted=granted))
     finally:
         guard.stop()
 

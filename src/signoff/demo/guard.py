@@ -42,6 +42,9 @@ COST = 1 << 14
 PEOPLE = ("olga", "ana", "bo", "cy")
 """`olga` operates the agent; the others sign."""
 
+REAL_KEY_ID = "OWNERSREALKEYID00000"
+"""The key id of the credentials the daemon holds, by which the target knows its requests."""
+
 GRANTED = tuple(verb.value for verb in Verb)
 """What the runs of the demo may do in production, once people have signed each of it."""
 
@@ -105,7 +108,7 @@ class Guard:
             env=bare_environment(
                 HOME=str(self.folder),
                 SIGNOFF_CONFIG=str(self.config.path),
-                AWS_ACCESS_KEY_ID="OWNERSREALKEYID00000",
+                AWS_ACCESS_KEY_ID=REAL_KEY_ID,
                 AWS_SECRET_ACCESS_KEY="the owners real secret",
                 **self.variables,
             ),

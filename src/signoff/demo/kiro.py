@@ -21,6 +21,7 @@ from signoff.demo.ending import Check, Ending
 from signoff.demo.misconfigured import Misconfigured
 from signoff.demo.stage import Progress, Stage, silent, stage, terminal
 from signoff.demo.table import as_json, show
+from signoff.demo.ungranted import Ungranted
 from signoff.demo.world import GONE
 
 
@@ -80,7 +81,14 @@ class Unguarded:
 def arms(folder: Path) -> tuple[Arm, ...]:
     """Every arm, in the order of the story. `folder` keeps what the guards share."""
     index = folder / "aws-operations.json"
-    return (Unguarded(), Misconfigured(index), Guarded(index), TwoPerson(index), Observed(index))
+    return (
+        Unguarded(),
+        Misconfigured(index),
+        Ungranted(index),
+        Guarded(index),
+        TwoPerson(index),
+        Observed(index),
+    )
 
 
 def play(chosen: Sequence[Arm], seed: int, progress: Progress = silent) -> tuple[Ending, ...]:

@@ -118,7 +118,7 @@ class AwsExecutor:
 
     async def _sent(self, action: Action, original: bool, protocol: str) -> UpstreamReply:
         service, _, operation = action.name.partition(":")
-        lent = await self._lent(service)
+        lent = await self._lent(action.name)
         as_received = original and self._only_reads and self._verbatim is not None
         if as_received and not self._client.models.operation(service, operation).host_prefix:
             assert self._verbatim is not None
@@ -136,12 +136,12 @@ class AwsExecutor:
         body = self._body if original else None
         return await self._client.execute_step(action, body=body, protocol=protocol, lent=lent)
 
-    async def _lent(self, service: str) -> Credentials | None:
+    async def _lent(self, name: str) -> Credentials | None:
         """The run's own session for the call; None where the daemon's credentials serve."""
         if self._session is None:
             return None
         try:
-            return await self._session(service, self._only_reads)
+            return await self._session(name, self._only_reads)
         except SignoffError as error:
             raise Unsent(error.what, error.why, error.next_step) from error
 

@@ -25,13 +25,15 @@ from signoff.gates.sigv4 import Credentials
 from signoff.model.action import Principal
 from signoff.model.errors import ExecutionFailed, Refused
 from signoff.model.ports import Clock, Grants
+from signoff.surfaces.aws.levels import READS, level_of
 
 SECONDS_LEAST, SECONDS_MOST = 900, 3_600
 """How long a session may be asked for: AWS gives none for less than 15 minutes."""
 RUNS_MOST = 1_024
 
 SessionFor: TypeAlias = Callable[[str, bool], Awaitable[Credentials]]
-"""The credentials for a call of one service, by botocore's name; `True`: it only reads."""
+"""The credentials for a call, by botocore's name of its operation (`s3:GetObject`); `True`:
+it only reads."""
 
 
 class Lender(Protocol):
@@ -99,7 +101,7 @@ class _Kept:
     """The sessions of one run, good while its verbs are these."""
 
     verbs: frozenset[str]
-    lent: dict[tuple[str, frozenset[str]], Lent] = field(default_factory=dict)
+    lent: dict[tuple[str, frozenset[str], str], Lent] = field(default_factory=dict)
     one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -128,8 +130,8 @@ class RunSessions:
     def __repr__(self) -> str:
         return f"RunSessions({len(self._runs)} runs)"
 
-    async def credentials(self, who: Principal, service: str, reads: bool) -> Credentials:
-        """The session of this run for a call of the service.
+    async def credentials(self, who: Principal, name: str, reads: bool) -> Credentials:
+        """The session of this run for a call of the named operation (`s3:GetObject`).
 
         Raises `Refused` when nothing is granted for such a call, `ExecutionFailed` when AWS
         gives no session out.
@@ -146,12 +148,15 @@ class RunSessions:
                 "no session of the role is asked for without one",
                 f"ask a peer of {who.operator}: signoff grant {who.run}",
             )
-        named = (service, verbs)
+        service, _, operation = name.partition(":")
+        level = level_of(service, operation)
+        also = operation if reads and level is not None and level[1] not in READS else ""
+        named = (service, verbs, also)
         async with kept.one_at_a_time:
             lent = kept.lent.get(named)
             if lent is None or (lent.expires_ms or 0) - self._now_ms() <= AHEAD_MS:
                 seconds = _seconds(live, now)
-                policy = self._policy(service, verbs)
+                policy = self._policy(*named)
                 asked = (f"signoff-{who.run}"[:64], policy.text, seconds)
                 lent = kept.lent[named] = await asyncio.to_thread(self._lender.assume, *asked)
         return lent.credentials
@@ -164,9 +169,9 @@ class RunSessions:
             kept = self._runs[run] = _Kept(verbs)
         return kept
 
-    def _policy(self, service: str, verbs: frozenset[str]) -> SessionPolicy:
+    def _policy(self, service: str, verbs: frozenset[str], also: str) -> SessionPolicy:
         name = self._signing_name(service)
-        made = session_policy(service, verbs, self._configured, signing_name=name)
+        made = session_policy(service, verbs, self._configured, signing_name=name, also=also)
         if made.widened:
             self.widened[service] = made.widened
         return made

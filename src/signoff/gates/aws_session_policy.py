@@ -60,12 +60,19 @@ def levels_of(verbs: Iterable[str]) -> frozenset[str]:
 
 
 def session_policy(
-    service: str, verbs: frozenset[str], configured: str = "", *, signing_name: str = ""
+    service: str,
+    verbs: frozenset[str],
+    configured: str = "",
+    *,
+    signing_name: str = "",
+    also: str = "",
 ) -> SessionPolicy:
     """The policy of one run's session for one botocore service; where nobody lists its
     actions under its own name, those of its signing name are meant.
 
-    Without a verb it allows nothing. `configured` is the owners' own session policy (JSON):
+    `also` is one operation that the story let through although its access level says more
+    than the verbs do (a change set is written, and changes nothing). Without a verb the
+    policy allows nothing. `configured` is the owners' own session policy (JSON):
     what that does not allow is not allowed here either. Raises `ConfigInvalid` when it is no
     policy.
     """
@@ -79,8 +86,8 @@ def session_policy(
         return _orchestrating(service, levels, owners, configured)
     known = actions_of(prefix)
     if owners is not None:
-        return _intersected(prefix, levels, owners, configured)
-    wanted = {name for name, level in known.items() if level in levels}
+        return _intersected(prefix, levels, owners, configured, also)
+    wanted = {name for name, level in known.items() if level in levels or name == also}
     return _first_that_fits(prefix, levels, wanted, known)
 
 
@@ -135,11 +142,11 @@ def _identity_changes() -> list[str]:
 
 
 def _intersected(
-    prefix: str, levels: frozenset[str], owners: list[Statement], configured: str
+    prefix: str, levels: frozenset[str], owners: list[Statement], configured: str, also: str
 ) -> SessionPolicy:
     """What the levels and the owners' own policy both allow, statement by statement."""
     known = actions_of(prefix)
-    wanted = {f"{prefix}:{n}" for n, level in known.items() if level in levels}
+    wanted = {f"{prefix}:{n}" for n, level in known.items() if level in levels or n == also}
     wanted |= set(_others(prefix, levels)) | {f"kms:{n}" for n in _KEYS if "*" not in n}
     wanted |= {"kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"}
     statements: list[Statement] = []

@@ -63,8 +63,9 @@ class Stand:
         members = {"agent": WHO.agent, "operator": WHO.operator, **how}
         self.store.grant_rows[name] = replace(made, **members)  # type: ignore[arg-type] # by name
 
-    async def key(self, service: str = "s3", *, reads: bool = False) -> str:
-        return (await self.sessions.credentials(WHO, service, reads)).access_key
+    async def key(self, name: str = "s3:PutObject", *, reads: bool = False) -> str:
+        name = "s3:GetObject" if reads and name == "s3:PutObject" else name
+        return (await self.sessions.credentials(WHO, name, reads)).access_key
 
 
 async def test_a_changing_call_without_a_grant_gets_no_session() -> None:
@@ -81,6 +82,16 @@ async def test_a_reading_call_gets_a_session_that_only_reads() -> None:
     assert session == "signoff-R-1"
     assert permits(policy, "s3:GetObject")
     assert not permits(policy, "s3:PutObject")
+
+
+async def test_what_the_story_took_for_a_read_has_a_session_that_lets_it_through() -> None:
+    stand = Stand()
+    await stand.key("cloudformation:CreateChangeSet", reads=True)
+    policy = stand.lender.asked[0][1]
+    assert permits(policy, "cloudformation:CreateChangeSet")
+    assert not permits(policy, "cloudformation:ExecuteChangeSet")
+    await stand.key("cloudformation:DescribeStacks", reads=True)
+    assert not permits(stand.lender.asked[1][1], "cloudformation:CreateChangeSet")
 
 
 async def test_where_reads_need_a_grant_a_run_without_one_reads_nothing() -> None:
@@ -100,7 +111,7 @@ async def test_a_session_is_kept_for_its_run_service_and_verbs() -> None:
     stand.grant()
     first = await asyncio.gather(*(stand.key() for _ in range(5)))
     assert set(first) == {"ASIA1"}
-    assert await stand.key("dynamodb") == "ASIA2"
+    assert await stand.key("dynamodb:PutItem") == "ASIA2"
     assert await stand.key() == "ASIA1"
     stand.clock.pass_ms(HOUR - 5 * 60_000)
     assert await stand.key() == "ASIA3"
@@ -176,7 +187,7 @@ async def test_sts_is_given_the_runs_own_policy_and_name(moto: str) -> None:
     stand = Stand()
     stand.grant()
     sessions = RunSessions(lender, stand.store, stand.clock, openness=Openness())
-    keys = await sessions.credentials(WHO, "dynamodb", False)
+    keys = await sessions.credentials(WHO, "dynamodb:PutItem", False)
     assumed = next(
         a for a in sts_backends[ACCOUNT]["aws"].assumed_roles if a.access_key_id == keys.access_key
     )
@@ -184,7 +195,7 @@ async def test_sts_is_given_the_runs_own_policy_and_name(moto: str) -> None:
     assert permits(assumed.policy, "dynamodb:UpdateItem")
     assert not permits(assumed.policy, "dynamodb:PutResourcePolicy")
     assert not permits(assumed.policy, "s3:PutObject")
-    assert await sessions.credentials(WHO, "dynamodb", False) is keys
+    assert await sessions.credentials(WHO, "dynamodb:PutItem", False) is keys
 
 
 @pytest.mark.real
@@ -195,4 +206,4 @@ async def test_a_role_that_cannot_be_had_sends_nothing(moto: str) -> None:
     stand.grant()
     sessions = RunSessions(lender, stand.store, stand.clock, openness=Openness())
     with pytest.raises(ExecutionFailed, match="no session of the role"):
-        await sessions.credentials(WHO, "dynamodb", False)
+        await sessions.credentials(WHO, "dynamodb:PutItem", False)

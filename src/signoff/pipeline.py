@@ -130,7 +130,8 @@ class Pipeline:
         """The ruling, and the facts it rests on, which the receipt keeps."""
         approvers = await self.waiting.approvers(hold) if hold else frozenset[str]()
         facts = await self.circumstances.gather(request, seen, approvers)
-        return self.judge.decide(request.principal, seen.understanding, facts), facts
+        ruled = self.judge.decide(request.principal, seen.understanding, facts)
+        return (ruled if hold else self.waiting.second_look(request, seen, ruled)), facts
 
     async def _execute(self, seen: Seen, executor: Executor) -> Outcome:
         """Every step once, in order, stopping at the first that fails."""

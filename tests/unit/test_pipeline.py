@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from signoff.model.decision import HoldState, Ruling, Verdict
+from signoff.model.action import Principal
+from signoff.model.decision import Decision, HoldState, Ruling, Verdict
+from signoff.model.effect import Understanding
 from signoff.model.errors import ExecutionFailed, LedgerUnavailable, Refused
+from signoff.model.ports import Facts
 from signoff.model.receipt import Mark
 from signoff.model.values import frozen
-from story import AGENT, Stage, drawer
+from story import AGENT, Stage, bundle, drawer
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -193,4 +196,39 @@ async def test_a_halt_while_the_undo_is_saved_stops_the_action() -> None:
     stage.vault.put = halting  # type: ignore[method-assign] # somebody presses it now
     reply = await stage.ask(drawer("Put", "dev-a", "two"))
     assert reply.ruling is Ruling.DENY
+    assert stage.world.done == []
+
+
+class Lenient:
+    """A judge gone wrong: it asks for `quorum` people, and allows once they signed."""
+
+    def __init__(self, quorum: int) -> None:
+        self.quorum = quorum
+
+    def decide(self, principal: Principal, understanding: Understanding, facts: Facts) -> Decision:
+        if len(facts.approvers) >= self.quorum:
+            return Decision(Ruling.ALLOW, ("wrong",), obligations=(), bundle=bundle().digest)
+        return Decision(Ruling.HOLD, ("wrong",), quorum=self.quorum, bundle=bundle().digest)
+
+
+async def test_no_policy_lets_an_agent_change_production_without_a_hold() -> None:
+    stage = Stage({"prod-a": "one", "dev-a": "one"})
+    stage.pipeline = replace(stage.pipeline, judge=Lenient(0))
+    reply = await stage.ask(drawer("Put", "prod-a", "two"))
+    assert reply.ruling is Ruling.DENY
+    assert reply.decision.reasons == ("nobody-signed",)
+    assert stage.world.done == []
+    assert (await stage.ask(drawer("Look", "prod-a"))).mark is Mark.READ
+    assert (await stage.ask(drawer("Put", "dev-a", "two"))).mark is Mark.SUCCEEDED
+
+
+async def test_no_policy_lets_one_person_sign_what_cannot_be_taken_back() -> None:
+    stage = Stage({"prod-fire": "one"})
+    stage.pipeline = replace(stage.pipeline, judge=Lenient(1))
+    action = drawer("Remove", "prod-fire")
+    held = await stage.ask(action)
+    assert held.decision.quorum == 1
+    await stage.sign(held.ticket, "ana")
+    reply = await stage.ask(action)
+    assert "1 of 2 sign-offs" in reply.message
     assert stage.world.done == []

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from signoff.model.action import Principal
 from signoff.model.decision import Hold, HoldState, SignOff, Verdict
+from signoff.model.effect import Understanding
 from signoff.model.errors import SignOffInvalid
 from signoff.model.human import EnrolledKey, Human, folded
 
@@ -132,6 +134,22 @@ def least(hold: Hold, outside: frozenset[str]) -> int:
         if target.reversibility.value not in ("exact", "bounded"):
             return 2
     return 1
+
+
+def unsigned(principal: Principal, understanding: Understanding, outside: frozenset[str]) -> str:
+    """Why what nobody was asked about may not run after all; empty when it may.
+
+    No policy and no setting lets an agent change production (any environment not in
+    `outside`) without a hold that people signed; the rest is for the policies alone.
+    """
+    if not principal.is_agent:
+        return ""
+    for effect in understanding.effects:
+        if effect.verb.value == "read" and not understanding.unknown:
+            continue
+        if effect.resource.environment not in outside:
+            return "no person signed this change of production"
+    return ""
 
 
 def payload(hold: Hold, verdict: str) -> bytes:

@@ -130,6 +130,7 @@ def _answers() -> str:
         "no-permit": "nothing permits it",
         "no-effects": "nothing is known about what the action would do",
         "unknown-principal": "the human who asks is not enrolled",
+        "nobody-signed": "the policies allowed an agent a production change that nobody signed",
         "not-proved": "the safeguard of the policies is not proved, and this is production",
         "evaluation-error": "a policy could not be evaluated; its effect would be left out",
         "engine-error": "the engine failed; nothing is allowed then",

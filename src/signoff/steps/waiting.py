@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from signoff.approvals.holds import Terms, check_open, difference, open_hold, recently_rejected
 from signoff.approvals.quorum import Event, distinct_approvers, is_expired, move
-from signoff.approvals.recount import OUTSIDE, recount
+from signoff.approvals.recount import OUTSIDE, recount, unsigned
 from signoff.approvals.signatures import Verifier, Verifiers
 from signoff.model.decision import Decision, Hold, HoldState, Ruling, Verdict
 from signoff.model.errors import Refused, StateConflict
 from signoff.model.human import Human, Profile
 from signoff.model.ports import Clock, Holds, Ledger, MoveHold, Notifier, OpenHold
 from signoff.model.receipt import Mark
-from signoff.steps.chain import Chain
+from signoff.steps.chain import Chain, Request
 from signoff.understand import Seen
 
 
@@ -118,6 +119,17 @@ class WaitingRoom:
         rows = await self._holds.signoffs(hold.ticket)
         solo = self._profile is Profile.SOLO
         return distinct_approvers(hold, rows, self._humans, operator_counts=solo)
+
+    def second_look(self, request: Request, seen: Seen, decision: Decision) -> Decision:
+        """The decision about what nobody signed: as it is, or denied when it would let an
+        agent change production, whatever made the policies say so."""
+        why = unsigned(request.principal, seen.understanding, self._outside)
+        if decision.ruling is not Ruling.ALLOW or not why:
+            return decision
+        text = f"denied: {why}, and the policies allowed it; next: tell a human"
+        return replace(
+            decision, ruling=Ruling.DENY, reasons=("nobody-signed",), obligations=(), message=text
+        )
 
     async def doubt(self, hold: Hold, decision: Decision) -> str:
         """Why the approved hold may not run after all; empty when it may.

@@ -221,6 +221,15 @@ class State:
         )
         return tuple(RunLine(*row) for row in rows)
 
+    def live_keys(self) -> tuple[tuple[str, str, str, int, int], ...]:
+        """Agent, run, operator, issue and expiry (ms) of every key that was not revoked,
+        newest first, as the columns tell it."""
+        rows = self._all(
+            "SELECT agent, run, operator, issued_ms, expires_ms FROM run_keys"
+            " WHERE revoked_ms IS NULL ORDER BY issued_ms DESC"
+        )
+        return tuple((str(a), str(r), str(o), int(i), int(e)) for a, r, o, i, e in rows)
+
     def principal_of(self, run: str) -> Principal | None:
         """Who the run belongs to, by its newest key."""
         found = self._one(

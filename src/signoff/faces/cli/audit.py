@@ -22,6 +22,7 @@ from signoff.faces.render import safe
 C = TypeVar("C", bound=Callable[..., Any])
 
 AUDITS: dict[str, tuple[str, str]] = {
+    "self": ("audit_own", "Signoff itself: keys, code, people, and what is open for a time."),
     "aws": ("audit_aws", "What roles could destroy, beside what was used; the smaller policy."),
     "postgres": ("audit_postgres", "What a database role could destroy; the smaller role."),
     "agents": ("audit_agents", "Agents' own settings: bypass modes, wide rules, open hooks."),

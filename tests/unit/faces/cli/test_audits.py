@@ -1,0 +1,100 @@
+"""`signoff audit self` and `signoff audit agents` as commands: exit codes, JSON, pages, bad input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from signoff.config import Config
+from signoff.faces.cli import run_command
+
+Text = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def agent_home(tmp_path: Path) -> Path:
+    """A home with nothing of any agent in it, and an empty machine."""
+    for name in ("user", "work", "machine"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+def agents(place: Path, *words: str) -> int:
+    where = ["--home", str(place / "user"), "--project", str(place / "work")]
+    return run_command(["audit", "agents", *where, "--root", str(place / "machine"), *words])
+
+
+def test_without_any_agent_there_is_nothing_to_find(agent_home: Path, capsys: Text) -> None:
+    assert agents(agent_home) == 0
+    assert "no findings" in capsys.readouterr().out
+
+
+def test_a_bypass_mode_ends_with_6_and_names_file_and_line(agent_home: Path, capsys: Text) -> None:
+    file = agent_home / "user" / ".claude" / "settings.json"
+    file.parent.mkdir()
+    file.write_text('{\n  "permissions": {\n    "defaultMode": "bypassPermissions"\n  }\n}\n')
+    page = agent_home / "page.html"
+    assert agents(agent_home, "--json", "--html", str(page)) == 6
+    told = json.loads(capsys.readouterr().out)
+    first = told["findings"][0]
+    assert (first["check"], first["where"]["file"], first["where"]["line"]) == (
+        "bypass-mode",
+        str(file),
+        3,
+    )
+    assert "bypassPermissions" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("settings.json", '{"permissions": [1,,]}', "not JSON"),
+        ("settings.json", '{"a": {"b": 1}', "ends in the middle"),
+        ("settings.json", "[1, 2]", "no object"),
+        ("settings.json", '{"a": ' + "[" * 200 + "]" * 200 + "}", "too deep"),
+        ("settings.json", '{"a": "\0"}', "nul"),
+    ],
+)
+def test_settings_that_cannot_be_read_are_a_finding_with_a_place(
+    agent_home: Path, capsys: Text, name: str, text: str, says: str
+) -> None:
+    file = agent_home / "user" / ".claude" / name
+    file.parent.mkdir()
+    file.write_text(text)
+    assert agents(agent_home, "--agent", "claude", "--json") == 6
+    rows = json.loads(capsys.readouterr().out)["findings"]
+    (found,) = [r for r in rows if r["check"] == "unreadable"]
+    assert says.lower() in (found["what"] + found["why"]).lower()
+    assert found["where"]["file"] == str(file)
+    assert found["next_step"]
+
+
+def test_an_unknown_agent_is_an_error_that_names_the_known(agent_home: Path, capsys: Text) -> None:
+    assert agents(agent_home, "--agent", "hal") == 1
+    told = capsys.readouterr().err
+    assert "`hal`" in told
+    assert "codex" in told
+
+
+def test_an_unknown_user_is_an_error(agent_home: Path, capsys: Text) -> None:
+    assert agents(agent_home, "--agent-user", "nobody-of-that-name") == 1
+    assert "nobody-of-that-name" in capsys.readouterr().err
+
+
+def test_the_audit_of_signoff_itself_finds_keys_that_lie_together(
+    home: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Text
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert run_command(["audit", "self", "--json"]) == 6
+    told = json.loads(capsys.readouterr().out)
+    found = {row["check"] for row in told["findings"]}
+    assert "keys-together" in found
+    assert {row["thing"] for row in told["sections"][0]["rows"]} >= {"vault key", "ledger key"}
+    assert told["sections"][1]["rows"][0]["human"] == "ana"
+
+
+def test_an_unknown_user_of_the_agent_is_an_error_here_too(home: Config, capsys: Text) -> None:
+    assert run_command(["audit", "self", "--agent-user", "nobody-of-that-name"]) == 1
+    assert "nobody-of-that-name" in capsys.readouterr().err

@@ -54,6 +54,15 @@ def test_the_ledger_is_exported_to_files_and_a_real_collector(
     assert (team.home / "logs.jsonl").read_text().startswith('{"resourceLogs"')
 
 
+def test_the_settings_that_decided_would_decide_the_same_again(team: Sitting) -> None:
+    told = team.type("signoff policy replay --json")
+    assert told.code == 0, told.screen
+    report = json.loads(told.screen[told.screen.index('{"candidate') :])
+    assert report["actions"] >= 2
+    assert (report["changed"], report["decided_by_other_bundles"]) == (0, 0)
+    assert (report["without_facts"], report["skipped"]) == (0, 0)
+
+
 def test_a_policy_of_the_page_is_judged_against_what_happened(team: Sitting) -> None:
     page = HOW_TO / "write-a-policy.md"
     first = next(b for b in blocks(page) if b.info == ("cedar",))

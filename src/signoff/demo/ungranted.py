@@ -72,7 +72,6 @@ class Ungranted:
             failed_probes=health.failed,
             longest_gap_seconds=health.longest_gap,
             seconds=round(time.monotonic() - begun, 1),
-            left_as_found=after == before,
             detail={"arrived": len(arrived), "changes": changes, "receipts": checked["size"]},
         )
 

@@ -49,7 +49,7 @@ _ACTS = {
     "key": 1,
     "mint": 1,
     "grant": 1,
-    "revoke": 4,
+    "grant-revoked": 4,
     "freeze": 8,
     "lift": 9,
     "lower": 9,
@@ -57,6 +57,7 @@ _ACTS = {
     "resume": 13,
     "review": 2,
     "apply": 3,
+    "first": 1,
     "settle": 3,
 }
 _MARKS = {

@@ -108,9 +108,10 @@ class Told:
             return Gravity.HIGH
         if self.observed and self.ruling in ("deny", "hold"):
             return Gravity.HIGH
-        if self.act in ("lower", "apply", "observe"):
+        if self.act in ("lower", "apply"):
             return Gravity.HIGH
-        if self.ruling in ("deny", "hold") or self.mark in (Mark.CONFLICT, Mark.VOIDED):
+        odd = self.mark in (Mark.CONFLICT, Mark.VOIDED) or self.act == "files-differ"
+        if self.ruling in ("deny", "hold") or odd:
             return Gravity.MEDIUM
         if self.error or self.mark in (Mark.FAILED, Mark.STALE, Mark.REJECTED):
             return Gravity.LOW
@@ -156,7 +157,7 @@ def told(index: int, receipt: Mapping[str, object], standing: Standing) -> Told:
         message=_text(decision.get("message")),
         notify="notify" in _list(decision.get("obligations")),
         observed=detail.get("observed") is True,
-        error=_text(detail.get("error")),
+        error=_text(detail.get("error")) or _text(detail.get("refused")),
         act=_text(detail.get("act")),
         subject=_subject(detail),
         detail=_detail(detail),
@@ -172,7 +173,7 @@ def _mark(value: object) -> Mark:
 
 def _subject(detail: Mapping[str, object]) -> str:
     """What an act is about: the hold, the switch, the key, the action, the grant."""
-    for name in ("hold", "switch", "key_id", "action", "grant", "of", "digest"):
+    for name in ("hold", "switch", "key_id", "action", "grant", "configuration", "of"):
         if isinstance(detail.get(name), str) and detail[name]:
             return _text(detail[name])
     return ""

@@ -13,6 +13,10 @@ from signoff.model.receipt import Mark, Receipt
 from signoff.model.values import frozen
 
 WHEN = 1_790_000_000_123
+ACTS = (
+    *("key", "mint", "freeze", "lift", "halt", "resume", "lower", "review", "apply", "first"),
+    *("files-differ", "grant", "grant-revoked", "something-new"),
+)
 STANDING = Standing("signoff.example/ledger", 40, "ab" * 32)
 KIT = Principal("kit", "R-1", "olga")
 TABLE = "arn:aws:dynamodb:eu-west-1:111122223333:table/orders"
@@ -75,8 +79,8 @@ def every_kind() -> list[Receipt]:
         Receipt(Mark.VOIDED, WHEN, "A-1", KIT, "control", detail=frozen(hold="H-1")),
         Receipt(Mark.SETTLED, WHEN, "", Principal("", "", "ana"), detail=frozen(action="A-1")),
     ]
-    acts = ("key", "mint", "freeze", "lift", "halt", "resume", "lower", "review", "apply", "new")
-    return rows + [control(act, switch="freeze/production") for act in acts]
+    rows += [control(act, switch="freeze/production") for act in ACTS]
+    return [*rows, control("grant", grant="G-1", refused="they asked for it themselves")]
 
 
 def read(receipt: Receipt | Mapping[str, object], index: int = 7) -> Told:

@@ -13,7 +13,7 @@ from signoff.config import Config
 from signoff.faces.cli import run_command
 
 from ..test_delivery import Receiver, receiver
-from .history import START, write_history
+from .history import START, receipts, write_history
 
 __all__ = ["receiver"]
 COUNT = 13
@@ -142,3 +142,35 @@ def test_without_a_ledger_the_error_names_it(
 ) -> None:
     assert run_command(["export", "ocsf"]) == 5
     assert "no ledger at" in capsys.readouterr().err
+
+
+class Asked:
+    """A daemon that pages its ledger out, for a user who may not read the file."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.pages = size, 0
+
+    def status(self) -> dict[str, object]:
+        return {"ledger": {"size": self.size, "root": "cd" * 32}}
+
+    def log(self, start: int, most: int, wait_ms: int = 0) -> dict[str, object]:
+        self.pages += 1
+        end = min(self.size, start + most)
+        rows = [json.loads(r.leaf()) | {"index": n} for n, r in enumerate(receipts())]
+        return {"receipts": rows[start:end], "next": end, "size": self.size}
+
+
+def test_a_user_who_may_not_read_the_file_asks_the_daemon(
+    home: Config, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon = Asked(COUNT)
+    monkeypatch.setattr("signoff.faces.cli.parts.control", lambda: daemon)
+    monkeypatch.setattr("signoff.faces.cli.ledgers.PAGE", 5)
+    assert run_command(["export", "ocsf", "--after", "1"]) == 0
+    found = events(capsys.readouterr().out)
+    assert [e["metadata"]["sequence"] for e in found] == list(range(2, COUNT))
+    assert daemon.pages == 3
+    own = found[0]["unmapped"]["signoff"]
+    assert own["checkpoint"] == {"origin": home.ledger.origin, "size": COUNT, "root": "cd" * 32}
+    assert run_command(["review", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pending"] == 3

@@ -121,6 +121,9 @@ def _wide_command(
         return _everything(pattern)
     if not opened:
         return None
+    if len(words) == 1 and _glued(pattern) and name not in programs:
+        # `g*` is every program whose name begins so.
+        name = next((known for known in sorted(programs) if known.startswith(name)), name)
     program = programs.get(name)
     if program is not None and not _narrowed(words[1:], program.safe):
         return _program_rule(pattern, name, program)

@@ -306,8 +306,9 @@ def _placed(
 
 
 def _read_yaml(text: str) -> Node:
-    loader: Any = yaml.SafeLoader(text)
+    loader: Any = None
     try:
+        loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
         if root is None:
             return Node({}, 1)
@@ -319,7 +320,8 @@ def _read_yaml(text: str) -> Node:
         why = str(getattr(error, "problem", "") or error).splitlines()[0]
         raise Unreadable(why.lower(), mark.line + 1 if mark else 0) from error
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 def _composed(loader: Any, node: Any, seen: list[int], depth: int) -> Node:

@@ -1,4 +1,4 @@
-"""`signoff audit self` and `signoff audit agents` as commands: exit codes, JSON, pages, bad input."""
+"""`signoff audit self` and `signoff audit agents` as commands: exit codes, JSON, bad input."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ from signoff.policy.tables import check_tables
 
 _Progress = Callable[[int, int], None]
 
+MADE_MOST = 256
 _made: dict[str, Proof] = {}
 """Proofs of this process, by digest: one daemon, or one run of many tests, proves once."""
 
@@ -155,6 +156,8 @@ def _proof(
     if proof.digest != digest:
         raise PolicyInvalid("the proof is of another bundle", "", "report it")
     if proof.proved:
+        if len(_made) >= MADE_MOST:
+            _made.clear()
         _made[digest] = proof
         if cache is not None and kept is None:
             cache.keep(proof)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from signoff.config import (
     ObserveSettings,
+    QuorumRow,
     check_owned,
     config_path,
     load_config,
@@ -289,3 +290,30 @@ def test_a_secret_is_made_once_read_back_and_never_written_over(tmp_path: Path) 
     path.chmod(0o604)
     with pytest.raises(ConfigInvalid, match="read it"):
         read_secret(path, "the vault key")
+
+
+def test_a_quorum_row_reads_back_as_it_was_written_and_remembers_its_line(tmp_path: Path) -> None:
+    rows = (QuorumRow("staging", ("migrator",), 2, 2, ("sre",)), QuorumRow())
+    config = dataclasses.replace(parse_config(GOOD, tmp_path / "signoff.toml"), quorums=rows)
+    text = render_config(config)
+    read = parse_config(text, tmp_path / "signoff.toml")
+    assert read.quorums == rows
+    headings = [n for n, line in enumerate(text.splitlines(), 1) if line == "[[quorum]]"]
+    assert [row.line for row in read.quorums] == headings
+
+
+def test_what_is_outside_production_is_what_the_settings_say_is() -> None:
+    config = parse_config(
+        GOOD + '[environment.billing]\n[environment.eu]\nwithin = "production"\n', PLACE
+    )
+    assert config.outside == {"scratch", "staging", "development", "workspace"}
+
+
+@pytest.mark.parametrize("profile", ["team", "solo"])
+def test_with_one_human_there_are_no_quorum_rows(profile: str) -> None:
+    text = GOOD.replace("team", profile) + "[[quorum]]\nundoable = 2\n"
+    if profile == "team":
+        assert parse_config(text, PLACE).quorums[0].undoable == 2
+    else:
+        line = text.splitlines().index("[[quorum]]") + 1
+        assert f"line {line}" in refused(text).what

@@ -276,15 +276,13 @@ POLICIES = {
 def test_a_policy_that_is_wrong_refuses_the_start_with_the_policys_exit_code(
     scene: Scene, sentence: str
 ) -> None:
-    started(scene)
-    scene.guard.stop()
     policy = settings(scene).with_name("own.cedar")
     policy.write_bytes(POLICIES[sentence].encode("utf-8", "surrogateescape"))
     rewrite(scene, lambda text: text + f'\n[policies]\nextra = ["{policy}"]\n')
     ran = signoff(scene.guard, "up")
     assert ran.code == 4, (ran.code, ran.err)
     assert clear(ran), ran.err
-    looking_still_works(scene)
+    assert signoff(scene.guard, *explained()).code in (0, 2, 3)
 
 
 def test_a_policy_file_that_is_missing_refuses_the_start(scene: Scene) -> None:

@@ -262,19 +262,17 @@ def test_an_approval_expires(moving: Gate, signed_first: bool) -> None:
         hand_in(moving, again, "ana", Verdict.APPROVE, yes)
 
 
-def test_an_approval_under_another_policy_is_stale_and_survives_no_restart_with_it(
+def test_an_approval_under_another_policy_is_stale_once_that_is_sealed(
     moving: Gate,
 ) -> None:
     agent, name = moving.agent(), fresh("shop")
     made.table(moving, name, items=2)
     ticket = approved(moving, agent, drop(agent, name))
     guard = moving.guard
-    guard.stop()
     guard.config = replace(guard.config, limits=LimitSettings(changes_per_minute=30))
     assert guard.config.path is not None
     write_config(guard.config, guard.config.path)
-    guard.start()
-    agent.issued["endpoint"] = guard.endpoint
+    guard.apply()
     agent.forget()
     said = str(agent.refused(drop(agent, name)))
     assert "stale" in said

@@ -14,8 +14,9 @@ from pathlib import Path
 from signoff.config.owners import check_owned
 from signoff.config.read import CONFIG_BYTES_MOST, config_path, parse_config
 from signoff.config.sealed import FILE_BYTES_MOST, ConfigurationTexts, named_files
-from signoff.model.errors import ConfigInvalid, SignoffError
+from signoff.model.errors import ConfigInvalid, PolicyInvalid, SignoffError
 
+SETTINGS, POLICY = "the settings file", "a policy file"
 _GROUP_OR_OTHERS = 0o022
 
 
@@ -23,16 +24,16 @@ def read_texts(path: Path | None = None) -> ConfigurationTexts:
     """The configuration at `path` (default: `config_path()`) with every file it names.
 
     Raises `ConfigInvalid` for what is missing, not safe (`check_owned`), not UTF-8, too
-    large, or no valid settings.
+    large, or no valid settings; `PolicyInvalid` for a policy that is no text or too large.
     """
     named = Path(os.path.abspath(path or config_path()))
     if not named.exists():
         raise ConfigInvalid(
             f"there are no settings at `{named}`", "the file does not exist", "signoff init"
         )
-    settings = _text(named, "the settings file", CONFIG_BYTES_MOST)
+    settings = _text(named, SETTINGS, CONFIG_BYTES_MOST)
     config = parse_config(settings, named)
-    files = {str(p): _text(p, "a policy file", FILE_BYTES_MOST) for p in named_files(config)}
+    files = {str(p): _text(p, POLICY, FILE_BYTES_MOST) for p in named_files(config)}
     texts = ConfigurationTexts(str(named), settings, files)
     texts.check_size()
     return texts
@@ -52,7 +53,7 @@ def drift(sealed: ConfigurationTexts) -> Drift:
     lines, seen = [], {}
     wanted = {sealed.path: sealed.settings, **sealed.files}
     for name, text in wanted.items():
-        what = "the settings file" if name == sealed.path else "a policy file"
+        what = SETTINGS if name == sealed.path else POLICY
         most = CONFIG_BYTES_MOST if name == sealed.path else FILE_BYTES_MOST
         try:
             found = _text(Path(name), what, most)
@@ -99,9 +100,12 @@ def _text(path: Path, what: str, most: int) -> str:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise ConfigInvalid(f"cannot read `{path}`", reason, f"chmod u+r {path}") from error
+    invalid = ConfigInvalid if what == SETTINGS else PolicyInvalid
     if len(raw) > most:
-        raise ConfigInvalid(f"`{path}` has more than {most:,} bytes", f"at most {most:,} are read")
+        why = f"at most {most:,} are read"
+        raise invalid(f"`{path}` has more than {most:,} bytes", why, "split the file")
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ConfigInvalid(f"`{path}` is not UTF-8", f"byte {error.start}") from error
+        why = f"byte {error.start} is no part of a character"
+        raise invalid(f"`{path}` is not UTF-8", why, "save it as UTF-8") from error

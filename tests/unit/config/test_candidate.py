@@ -9,7 +9,7 @@ import pytest
 
 from signoff.approvals.keys import create_key
 from signoff.config import drift, load_config, read_texts, stamp
-from signoff.model.errors import ConfigInvalid
+from signoff.model.errors import ConfigInvalid, PolicyInvalid
 
 KEY = create_key("four unrelated words here", cost=2**14).public
 
@@ -71,7 +71,7 @@ def test_what_cannot_be_trusted_or_read_is_no_candidate_and_differs(
     before = stamp(sealed)
     assert callable(change)
     change(path.with_name(name))
-    with pytest.raises(ConfigInvalid):
+    with pytest.raises((ConfigInvalid, PolicyInvalid)):
         read_texts(path)
     assert stamp(sealed) != before
     (line,) = drift(sealed).lines

@@ -10,6 +10,7 @@ from signoff.audit.findings import Finding, Report, Section, Severity, Where
 from signoff.audit.iam import actions
 from signoff.audit.iam.account import Account
 from signoff.audit.iam.documents import Statement
+from signoff.audit.iam.globs import covers
 from signoff.audit.iam.judged import Judged, Progress, judge
 from signoff.audit.iam.powers import Able, Power, Rule
 from signoff.audit.iam.reach import Way
@@ -217,15 +218,13 @@ def _chains(one: Judged, judged: dict[str, Judged], outside: frozenset[str]) -> 
         return
     for chain in one.chains:
         other = judged[chain.role.arn]
-        more = other.powers - one.powers
-        gained = [p for p in FOUND if any(q is p for q, _ in more)]
+        gained = _gained(one, other)
         if not gained:
             continue
-        worst = gained[0]
-        environment = min(
-            (e for p, e in more if p is worst), key=lambda e: (e in outside, e != PRODUCTION, e)
-        )
-        those = other.those(worst, environment)
+        worst = next(p for p in FOUND if any(p in a.powers for a in gained))
+        there = {e for a in gained if worst in a.powers for e in a.environments}
+        environment = min(there, key=lambda e: (e in outside, e != PRODUCTION, e))
+        those = tuple(a for a in gained if worst in a.powers and environment in a.environments)
         ordered = sorted(those, key=_headline)
         ifs = tuple(dict.fromkeys(i for h in chain.hops for i in h.ifs))
         told = f" ({'; '.join(ifs[:2])})" if ifs else ""
@@ -242,6 +241,26 @@ def _chains(one: Judged, judged: dict[str, Judged], outside: frozenset[str]) -> 
             check="aws.chain",
             weight=_weight(those),
         )
+
+
+def _gained(one: Judged, other: Judged) -> tuple[Able, ...]:
+    """What the other role could do that this one could not, or only on fewer things."""
+    mine = {a.action: a for a in one.ables}
+    found = []
+    for theirs in other.ables:
+        if theirs.powers <= {Power.READ, Power.CHANGE}:
+            continue
+        own = mine.get(theirs.action)
+        if own is None or not all(any(_wider(w, v) for w in own.ways) for v in theirs.ways):
+            found.append(theirs)
+    return tuple(found)
+
+
+def _wider(mine: Way, theirs: Way) -> bool:
+    free = not (mine.exceptions or mine.ifs or mine.unknown or mine.tags or mine.no_tags)
+    everywhere = mine.regions is None and not mine.no_regions
+    inside = all(any(covers(p, q) for q in theirs.patterns) for p in mine.patterns)
+    return free and everywhere and inside
 
 
 def _not_understood(one: Judged) -> Iterator[Finding]:

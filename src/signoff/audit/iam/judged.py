@@ -44,11 +44,6 @@ class Judged:
         found = {e for a in self.ables for e in a.environments}
         return tuple(sorted(found, key=lambda e: (e != "production", e)))
 
-    @property
-    def powers(self) -> frozenset[tuple[Power, str]]:
-        """Which powers it has where."""
-        return frozenset((p, e) for a in self.ables for p in a.powers for e in a.environments)
-
 
 def judge(
     account: Account,

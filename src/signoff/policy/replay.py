@@ -31,6 +31,8 @@ LIMITS = (
     "a hold joins equal requests of a run until it is carried out, closed or expired",
 )
 
+NOBODY = "nobody is enrolled under the candidate: what would wait for people counts as denied"
+
 
 class Kind(str, Enum):
     """How a ruling changed. `more` and `fewer` are held then and now, with another quorum."""
@@ -319,6 +321,7 @@ class _Again:
             other_bundles=self.other_bundles,
             without_facts=self.without_facts,
             skipped=skipped,
+            limits=LIMITS if self.candidate.humans else (NOBODY, *LIMITS),
         )
 
 

@@ -14,7 +14,7 @@ from signoff.model.receipt import Mark, Receipt
 from signoff.model.values import frozen
 from signoff.policy.bundle import Bundle, compile_bundle
 from signoff.policy.past import ASSUMED, History, Past
-from signoff.policy.replay import Candidate, Report, replay
+from signoff.policy.replay import NOBODY, Candidate, Report, replay
 from signoff.policy.replay import Kind as Change
 from signoff.policy.statements import Source
 
@@ -189,6 +189,14 @@ def test_what_cannot_be_read_is_counted_and_left_out() -> None:
     rows = [(0, b"{}"), (1, b"\xff"), (2, b"[]"), (3, done(1).leaf())]
     found = replay(rows, made())
     assert (found.actions, found.skipped) == (1, 3)
+
+
+def test_where_nobody_could_sign_the_report_says_so() -> None:
+    nobody = Candidate(compile_bundle("team"))
+    found = report([done(1)], nobody)
+    assert found.count(Change.DENIED) == 1
+    assert found.limits[0] == NOBODY
+    assert NOBODY not in report([done(1)], made()).limits
 
 
 def test_an_empty_ledger_is_a_report_too() -> None:

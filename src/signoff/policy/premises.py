@@ -43,7 +43,7 @@ def premises(bundle: Bundle, config: Config | None = None) -> tuple[Premise, ...
 
 
 def _counted(bundle: Bundle) -> Iterator[Premise]:
-    check = "counted twice from the signed rows: approvals/quorum.py, approvals/recount.py"
+    check = "two counts of the signed rows: approvals/quorum.py, approvals/recount.py"
     counted = [
         "context.approvals >= 0",
         "context.approvals >= 1 || (context.approvers.isEmpty() && "
@@ -218,7 +218,8 @@ def _quorums(rows: Sequence[QuorumRow], profile: str, file: str) -> Iterator[Pre
     yield Premise(
         f"!({_all(case)}) || ({_NO_GROUPS} && "
         f"((!({inside}) && context.quorum == 0) || ({inside} && {shipped})))",
-        "elsewhere the shipped numbers: " + ", ".join(map(str, SHIPPED[profile])),
+        "where no row says otherwise, production asks {} to sign what can be taken back and "
+        "{} the rest".format(*map(_folk, SHIPPED[profile])),
         discharged_by=check,
     )
 
@@ -250,9 +251,13 @@ def _row_says(row: QuorumRow) -> str:
     who = "agents " + ", ".join(f"`{a}`" for a in row.agents) if row.agents else "every agent"
     groups = "".join(f", one of `{g}`" for g in row.groups)
     return (
-        f"the settings ask {row.undoable} people for what can be taken back and "
-        f"{row.irreversible} for the rest{groups}, of {who} in `{row.environment}`"
+        f"the settings ask {_folk(row.undoable)} to sign what can be taken back and "
+        f"{_folk(row.irreversible)} the rest{groups}, of {who} in `{row.environment}`"
     )
+
+
+def _folk(count: int) -> str:
+    return {0: "nobody", 1: "1 person"}.get(count, f"{count} people")
 
 
 # What the settings take for granted.

@@ -55,12 +55,13 @@ class Confirmation:
             request, culprits = plain, fewer
         blamed = tuple(self.bundle.by_id[name] for name in sorted(culprits))
         leant = tuple(self._leant_on(request, blamed))
+        entities = tuple(self._entities(request))
         return Counterexample(
             invariant=self.invariant.id,
             why=self.invariant.why,
             request=request,
-            entities=tuple(self._entities(request)),
-            words=words(request, self.invariant, blamed, leant),
+            entities=entities,
+            words=words(request, entities, self.invariant, blamed, leant),
             culprits=blamed,
             premises=leant,
         )
@@ -198,7 +199,11 @@ def _changed(path: Path, value: object) -> Plainer:
 
 
 def words(
-    request: Request, invariant: Policy, culprits: Sequence[Policy], premises: Sequence[Premise]
+    request: Request,
+    entities: Sequence[Mapping[str, Any]],
+    invariant: Policy,
+    culprits: Sequence[Policy],
+    premises: Sequence[Premise],
 ) -> str:
     """What the request is, who lets it through and what it breaks, as one paragraph."""
     read = invariant.paths.union(*(policy.paths for policy in culprits)) - {""}
@@ -206,7 +211,7 @@ def words(
     told = [p for p in premises if p.file]
     settings = "".join(f"; {p.says} ({_place(p.file, p.line)})" for p in told)
     return (
-        f"{sentence(request, read)}; allowed by {allowed}{settings}; "
+        f"{sentence(request, read, entities)}; allowed by {allowed}{settings}; "
         f"against `{invariant.id}`: {invariant.why}"
     )
 

@@ -183,8 +183,12 @@ class Examination:
             self.unknown.append(f"{about}: the solver gave up ({found.why})")
             return False
         request = Decoder(space.world, found).example(environment).request
-        confirm = Confirmation(self._bundle, self._whole, invariant, self._stated)
-        example = confirm.confirmed(request, self._blamed(invariant))
+        try:
+            confirm = Confirmation(self._bundle, self._whole, invariant, self._stated)
+            example = confirm.confirmed(request, self._blamed(invariant))
+        except ValueError as error:
+            self.unknown.append(f"{about}: the engine refuses the policies ({error})")
+            return False
         if example is None:
             self.unknown.append(f"{about}: the engine does not allow what the solver found")
             return False

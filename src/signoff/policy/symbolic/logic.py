@@ -24,6 +24,8 @@ class Logic:
 
     def __init__(self) -> None:
         self.context = z3.Context()
+        # Python may collect a term in another thread than the one that proves.
+        z3.Z3_enable_concurrent_dec_ref(self.context.ref())
         self.bools = z3.BoolSort(self.context)
         self.longs = z3.IntSort(self.context)
         self._free = 0

@@ -55,6 +55,18 @@ class Compiler:
     def policy(self, policy: Policy, action: str) -> Compiled:
         """One policy, asked about one action. Raises `NotUnderstood` for a form nobody
         taught this compiler."""
+        try:
+            return self._policy(policy, action)
+        except NotUnderstood as gap:
+            raise NotUnderstood(
+                f"{gap} in `{policy.id}` ({policy.file} line {policy.line})"
+            ) from gap
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            # A form this compiler was not written for: whatever it made of it, nothing is shown.
+            where = f"`{policy.id}` ({policy.file} line {policy.line})"
+            raise NotUnderstood(f"the form of {where}") from error
+
+    def _policy(self, policy: Policy, action: str) -> Compiled:
         if not self._acts(policy.est["action"], action):
             return Compiled(policy, False, False)
         if id(policy) not in self._looks:

@@ -88,7 +88,10 @@ class Questions:
         if known in self._impossible:
             return None
         with self.under(*conditions):
-            found = self._search()
+            try:
+                found = self._search()
+            except z3.Z3Exception as error:
+                return Unsure(" ".join(str(error).split()))
         if found is None:
             self._impossible[known] = everything
         return found

@@ -9,7 +9,7 @@ takes minutes where this takes milliseconds.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -20,6 +20,9 @@ from signoff.policy.symbolic.world import Pattern, World
 
 LETTER_MOST = 0x2FFFF
 """The last letter of z3's alphabet."""
+
+TEXT_EFFORT_MOST = 2_000_000
+"""The solver's own measure of work (z3's `rlimit`) for one text."""
 
 REFINEMENTS_MOST = 24
 """How often one string is tried again with one more pattern it must not match."""
@@ -59,6 +62,14 @@ class Class:
     def yes(self) -> list[Pattern]:
         """The patterns it has to match."""
         return [pattern for pattern, said in self.said.items() if said]
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A language a text has to be in, and what the solver learns where that is too much."""
+
+    language: Term
+    learnt: Truth
 
 
 class Texts:
@@ -123,40 +134,64 @@ class Texts:
     def _search(self, key: int, each: Class) -> Truth | None:
         """An exact search, with those patterns it must not match that candidates ran into."""
         logic = self._world.logic
-        text = z3.String("text", logic.context)
-        solver = z3.SolverFor("QF_S", logic.context)
-        solver.set("timeout", 5_000)
-        asked: dict[str, Truth] = {}
+        asked: list[Asked] = []
 
-        def ask(condition: Truth, learnt: Truth) -> None:
-            name = f"asked-{len(asked)}"
-            solver.assert_and_track(condition, name)
-            asked[name] = learnt
-
-        def said(pattern: Pattern, truth: bool) -> None:
-            found = z3.InRe(text, self._regex(pattern))
-            holds = self._world.likeness(pattern)(each.term)
-            ask(found if truth else logic.no(found), logic.no(holds) if truth else holds)
+        def ask(pattern: Pattern, said: bool) -> None:
+            holds, language = self._world.likeness(pattern)(each.term), self._language(pattern)
+            if said:
+                asked.append(Asked(language, logic.no(holds)))
+            else:
+                asked.append(Asked(z3.Complement(language), holds))
 
         for pattern in each.yes:
-            said(pattern, True)
+            ask(pattern, True)
         for _ in range(REFINEMENTS_MOST + len(self._used)):
-            outcome = solver.check()
-            if outcome == z3.unsat:
-                return logic.any(*(asked[str(name)] for name in solver.unsat_core()))
-            if outcome != z3.sat:
-                raise Undecided("a text for its patterns")
-            found = solver.model().eval(text, model_completion=True).py_value()
+            found = self._text(asked)
+            if found is None:
+                return logic.any(*(each.learnt for each in self._needed(asked)))
             broken = [p for p, truth in each.said.items() if matches(found, p) is not truth]
             if not broken and found not in self._used:
                 self._take(key, found)
                 return None
             for pattern in broken[:4]:
-                said(pattern, each.said[pattern])
+                ask(pattern, each.said[pattern])
             if not broken:
-                apart = text != z3.StringVal(_escaped(found), logic.context)
-                ask(apart, self._equal(found, each))
+                apart = z3.Complement(self._language((found,)))
+                asked.append(Asked(apart, self._equal(found, each)))
         raise Undecided("a text for its patterns")
+
+    def _text(self, asked: Sequence[Asked]) -> str | None:
+        """A text in all languages; None when there is none. Raises `Undecided`."""
+        context = self._world.logic.context
+        text = z3.String("text", context)
+        # One language that is the intersection of all is decided in milliseconds; the same as
+        # so many conditions often is not.
+        languages = [each.language for each in asked] or [z3.Full(self._regexes())]
+        whole = z3.Intersect(*languages) if len(languages) > 1 else languages[0]
+        solver = z3.Solver(ctx=context)
+        solver.set("rlimit", TEXT_EFFORT_MOST)
+        solver.add(z3.InRe(text, whole))
+        outcome = solver.check()
+        if outcome == z3.unsat:
+            return None
+        if outcome != z3.sat:
+            raise Undecided("a text for its patterns")
+        return str(solver.model().eval(text, model_completion=True).py_value())
+
+    def _needed(self, asked: Sequence[Asked]) -> list[Asked]:
+        """Of what no text satisfies, a part that no text satisfies either."""
+        needed = list(asked)
+        for each in asked:
+            fewer = [other for other in needed if other is not each]
+            if self._text(fewer) is None:
+                needed = fewer
+        return needed
+
+    def _exactly(self, text: str) -> Term:
+        return z3.Re(z3.StringVal(_escaped(text), self._world.logic.context))
+
+    def _regexes(self) -> Term:
+        return z3.ReSort(z3.StringSort(self._world.logic.context))
 
     def _equal(self, text: str, each: Class) -> Truth:
         if text not in self._world.literal_texts:
@@ -164,13 +199,16 @@ class Texts:
             raise Undecided("texts that differ")
         return each.term == self._world.text(text)
 
-    def _regex(self, pattern: Pattern) -> Term:
+    def _language(self, pattern: Pattern) -> Term:
         context = self._world.logic.context
-        sort = z3.ReSort(z3.StringSort(context))
         parts = [
-            z3.Full(sort) if part is None else z3.Re(z3.StringVal(_escaped(part), context))
+            z3.Full(self._regexes())
+            if part is None
+            else z3.Re(z3.StringVal(_escaped(part), context))
             for part in _joined(pattern)
         ]
+        if not parts:
+            return z3.Re(z3.StringVal("", context))
         return z3.Concat(*parts) if len(parts) > 1 else parts[0]
 
 

@@ -6,13 +6,14 @@ import asyncio
 import json
 import tempfile
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from durable import WHO, action, opened, receipt
-from signoff.approvals.grants import Grant, chosen, covered
+from signoff.approvals.grants import VERBS, Grant, chosen, covered
 from signoff.model.errors import StateConflict
 from signoff.model.ports import OpenGrant, RevokeGrant, StartAction, UseGrant
 from signoff.model.receipt import Mark
@@ -173,7 +174,8 @@ GRANTS = st.builds(
 
 @given(st.lists(GRANTS, max_size=4, unique_by=lambda g: g.id), st.integers(0, 10))
 def test_whatever_is_covered_can_be_started_and_nothing_else(grants: list[Grant], now: int) -> None:
-    pairs = covered(grants, WHO, now)
+    everything = product(("production", "prod-eu", "staging"), VERBS)
+    pairs = covered(grants, WHO, everything, now)
     changes = {pair for pair in pairs if pair[1] != "read"}
     found = chosen(grants, WHO, changes, now)
     assert found is not None

@@ -75,15 +75,16 @@ def covers(grant: Grant, run: str, environment: str, verb: str, now_ms: int) -> 
     return state is GrantState.LIVE and verb in grant.verbs
 
 
-def covered(grants: Iterable[Grant], who: Principal, now_ms: int) -> frozenset[tuple[str, str]]:
-    """Every (environment, verb) that some grant covers for this very principal now."""
-    found: set[tuple[str, str]] = set()
-    for grant in grants:
-        if grant.principal == who:
-            for verb in (READ, *grant.verbs):
-                if covers(grant, who.run, grant.environment, verb, now_ms):
-                    found.add((grant.environment, verb))
-    return frozenset(found)
+def covered(
+    grants: Iterable[Grant], who: Principal, pairs: Iterable[tuple[str, str]], now_ms: int
+) -> frozenset[tuple[str, str]]:
+    """Which of these (environment, verb) some grant covers for this very principal now."""
+    mine = [grant for grant in grants if grant.principal == who]
+    return frozenset(
+        (environment, verb)
+        for environment, verb in pairs
+        if any(covers(grant, who.run, environment, verb, now_ms) for grant in mine)
+    )
 
 
 def chosen(

@@ -68,7 +68,7 @@ class Circumstances:
             undo=request.undo,
             overwrites_newer=request.overwrites_newer,
             requester_verified=request.requester_verified,
-            granted=await self._granted(who, now),
+            granted=await self._granted(who, seen, now),
             now_ms=now,
         )
 
@@ -89,8 +89,7 @@ class Circumstances:
         if await self.halted(request):
             return (), "halted meanwhile"
         known, who = seen.understanding, request.principal
-        verbs = {(e.resource.environment, verb_asked(e, known).value) for e in known.effects}
-        pairs = {(where, verb) for where, verb in verbs & facts.granted if verb != Verb.READ.value}
+        pairs = {(where, verb) for where, verb in facts.granted if verb != Verb.READ.value}
         if self._grants is None or not pairs or request.only_observes(known):
             return (), ""
         found = chosen(await self._grants.grants(who.run), who, pairs, self._clock.now_ms())
@@ -98,11 +97,13 @@ class Circumstances:
             return (), f"the grant of `{who.run}` is over meanwhile; next: ask a peer for another"
         return tuple(UseGrant(grant.id) for grant in found), ""
 
-    async def _granted(self, who: Principal, now_ms: int) -> frozenset[tuple[str, str]]:
-        """What live grants cover for this run: asked anew for every decision."""
+    async def _granted(self, who: Principal, seen: Seen, now_ms: int) -> frozenset[tuple[str, str]]:
+        """Which of its effects live grants cover for this run: asked anew for every decision."""
         if self._grants is None or not who.is_agent:
             return frozenset()
-        return covered(await self._grants.grants(who.run), who, now_ms)
+        known = seen.understanding
+        pairs = {(e.resource.environment, verb_asked(e, known).value) for e in known.effects}
+        return covered(await self._grants.grants(who.run), who, pairs, now_ms)
 
     def _eligible(self, who: Principal) -> frozenset[str]:
         """Who could sign for this principal; the humans stay the same until a restart."""

@@ -101,12 +101,10 @@ def test_what_is_over_cannot_be_used_or_taken_back() -> None:
 
 @pytest.mark.parametrize("other", [Principal("b", "R-1", "olga"), Principal("builder", "R-1", "x")])
 def test_a_grant_counts_for_the_very_agent_and_operator_it_was_signed_for(other: Principal) -> None:
-    assert covered([drafted()], WHO, NOW) == {
-        ("production", "read"),
-        ("production", "create"),
-        ("production", "update"),
-    }
-    assert covered([drafted()], other, NOW) == frozenset()
+    signed = {("production", "read"), ("production", "create"), ("production", "update")}
+    asked = {*signed, ("production", "delete"), ("staging", "update")}
+    assert covered([drafted()], WHO, asked, NOW) == signed
+    assert covered([drafted()], other, asked, NOW) == frozenset()
     assert chosen([drafted()], other, [("production", "update")], NOW) is None
 
 

@@ -162,12 +162,11 @@ def _ended(
     return FAILED if rejected else DONE
 
 
-def _rows(
-    receipts: Iterator[tuple[int, dict[str, object]]], standing: Standing, since: int
-) -> Iterator[Told]:
+def _rows(receipts: Iterator[tuple[int, bytes]], standing: Standing, since: int) -> Iterator[Told]:
     from signoff.audit.export.told import told
+    from signoff.faces.cli.ledgers import members
 
-    for index, receipt in receipts:
+    for index, receipt in members(receipts):
         row = told(index, receipt, standing)
         if row.time_ms >= since:
             yield row

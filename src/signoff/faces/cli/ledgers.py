@@ -8,16 +8,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from signoff.model.errors import DaemonUnreachable, LedgerUnavailable
+from signoff.model.values import canonical
 
 PAGE = 5_000
 
-Receipts = Iterator[tuple[int, dict[str, object]]]
+Receipts = Iterator[tuple[int, bytes]]
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """Receipts as index and members, in order, with the newest checkpoint they are under: the
-    ledger's name, its size, and its root (hex; both empty when nothing was ever written)."""
+    """Receipts as index and canonical bytes, in order, with the newest checkpoint they are
+    under: the ledger's name, its size, and its root (hex; name and root are empty when nothing
+    was ever written)."""
 
     size: int
     receipts: Receipts
@@ -51,7 +53,7 @@ def whole_ledger(db: str = "", start: int = 0) -> Iterator[Ledger]:
         return
     with state:
         size, _, note = state.frontier()
-        rows = _read(state.receipts(start, max(0, size - start)))
+        rows = state.receipts(start, max(0, size - start))
         if not note:
             yield Ledger(size, rows)
             return
@@ -59,8 +61,9 @@ def whole_ledger(db: str = "", start: int = 0) -> Iterator[Ledger]:
         yield Ledger(size, rows, checkpoint.origin, checkpoint.root.hex())
 
 
-def _read(rows: Iterator[tuple[int, bytes]]) -> Receipts:
-    for index, body in rows:
+def members(receipts: Receipts) -> Iterator[tuple[int, dict[str, object]]]:
+    """The receipts as plain data; bytes and times stay as they are tagged."""
+    for index, body in receipts:
         value = json.loads(body)
         yield index, value if isinstance(value, dict) else {}
 
@@ -77,5 +80,6 @@ def _asked(start: int, end: int) -> Receipts:
         for row in rows:
             index = row.pop("index", None)
             if isinstance(index, int):
-                yield index, row
+                # The daemon hands out members; their canonical bytes are those it hashed.
+                yield index, canonical(row)
         start += len(rows)

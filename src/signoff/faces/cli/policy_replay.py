@@ -30,21 +30,19 @@ def replay(candidate: Path, since: str, profile: str | None, db: str, as_json: b
     CANDIDATE is a signoff.toml, a folder, or policy files in place of the settings' own;
     without it, the settings as they are on disk. Needs no daemon and changes nothing.
     """
-    from signoff.faces.cli.offline import ledger_file
+    from signoff.faces.cli.ledgers import whole_ledger
     from signoff.policy.replay import replay as again
-    from signoff.store.reading import StateFile
 
     start = since_ms(since)
     judged_by, called = _candidate(candidate, profile)
-    with StateFile(ledger_file(db)) as state:
-        size = state.size()
+    with whole_ledger(db) as ledger:
         report = again(
-            state.receipts(0, size),
+            ledger.receipts,
             judged_by,
             since_ms=start,
             progress=lambda count: tell(f"{count:,} actions judged"),
         )
-    value = {"candidate": called, "receipts": size, **report.as_data()}
+    value = {"candidate": called, "receipts": ledger.size, **report.as_data()}
     answer(as_json, value, [f"{'candidate':<9} {safe(called)}", *_lines(report, paint())])
     return DONE
 

@@ -114,7 +114,7 @@ def _told(result: dict[str, object], as_json: bool) -> int:
 def _found(db: str) -> tuple[Sequence[Item], int]:
     """Every item of the ledger, and the size of what was read."""
     from signoff.audit.review import NOT_PRODUCTION, items
-    from signoff.faces.cli.ledgers import whole_ledger
+    from signoff.faces.cli.ledgers import members, whole_ledger
     from signoff.faces.cli.parts import settings
 
     try:
@@ -123,7 +123,7 @@ def _found(db: str) -> tuple[Sequence[Item], int]:
         # A ledger from elsewhere: what is not a shipped name of less counts as production.
         elsewhere = NOT_PRODUCTION
     with whole_ledger(db) as ledger:
-        return items(ledger.receipts, elsewhere), ledger.size
+        return items(members(ledger.receipts), elsewhere), ledger.size
 
 
 def _lines(item: Item, colour: Paint) -> list[str]:

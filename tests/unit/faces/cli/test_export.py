@@ -174,3 +174,5 @@ def test_a_user_who_may_not_read_the_file_asks_the_daemon(
     assert own["checkpoint"] == {"origin": home.ledger.origin, "size": COUNT, "root": "cd" * 32}
     assert run_command(["review", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["pending"] == 3
+    assert run_command(["policy", "replay", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["actions"] == 5

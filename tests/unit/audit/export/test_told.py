@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,9 +13,11 @@ from signoff.audit.export.otel import logs_data
 from signoff.audit.export.told import told
 from signoff.model.decision import Ruling
 from signoff.model.effect import Verb
-from signoff.model.receipt import Mark
+from signoff.model.receipt import Mark, Receipt
+from signoff.model.values import canonical
 
-from .rows import STANDING, action_receipt, read
+from .rows import STANDING, action_receipt, every_kind, read
+from .test_ocsf import label
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -46,3 +49,8 @@ def test_parameters_are_told_by_their_digest_alone() -> None:
 
 def test_a_mark_of_a_later_version_is_told_as_an_act() -> None:
     assert read({"mark": "teleported"}).mark is Mark.CONTROL
+
+
+@pytest.mark.parametrize("receipt", every_kind(), ids=label)
+def test_a_receipt_that_was_read_as_json_has_its_canonical_bytes_again(receipt: Receipt) -> None:
+    assert canonical(json.loads(receipt.leaf())) == receipt.leaf()

@@ -98,6 +98,6 @@ def test_a_wider_rule_is_never_judged_milder(text: str) -> None:
 @given(st.text(max_size=120))
 @settings(max_examples=300, deadline=None)
 def test_cutting_statements_loses_no_name(text: str) -> None:
-    whole = [value for _, value in tokens(text)]
-    parts = [value for part in statements_in(text) for _, value in tokens(part)]
+    whole = [value.strip() for _, value in tokens(text)]
+    parts = [value.strip() for part in statements_in(text) for _, value in tokens(part)]
     assert [v for v in whole if v] == [v for v in parts if v]

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from signoff.audit.agents.hooks import handlers, judge_hooks
 from signoff.audit.agents.knowledge import Agent, Check, chosen, known_agents, programs
 from signoff.audit.agents.places import Ground
-from signoff.audit.agents.reading import Settings, present, read_settings, versions
+from signoff.audit.agents.reading import Settings, misshapen, present, read_settings, versions
 from signoff.audit.agents.values import (
     check_rules,
     check_secrets,
@@ -80,6 +80,7 @@ def _findings(
         if settings.tree is None:
             continue
         place, source = str(settings.path), settings.source
+        yield from misshapen(agent, settings)
         yield from check_values(agent, place, source.role, source.scope, settings.tree)
         yield from check_rules(agent, place, source.role, settings.tree, programs())
         yield from check_secrets(agent, place, source.role, settings.tree, key)

@@ -42,11 +42,16 @@ class Ground:
     def files(self, source: Source) -> Iterator[Path]:
         """The files a row of a table names that are there, in order."""
         base = {"home": self.home, "project": self.project, "system": self.root}[source.base]
-        if any(c in source.path for c in "*?["):
-            found = sorted(base.glob(source.path))
+        path = base / source.path
+        if not any(c in source.path for c in "*?["):
+            found = [path]
+        elif _there(path.parent) and not os.access(path.parent, os.R_OK | os.X_OK):
+            # What cannot be listed may hold anything: reading the folder itself says so.
+            yield path.parent
+            return
         else:
-            found = [base / source.path]
-        yield from [p for p in found if p.is_file()][:FILES_MOST]
+            found = sorted(base.glob(source.path))
+        yield from [p for p in found if _there(p) and not _folder(p)][:FILES_MOST]
 
     def expected(self, source: Source) -> Path:
         """Where a file of that row would lie."""
@@ -56,10 +61,10 @@ class Ground:
     def there(self, path: str) -> bool:
         """Whether a path that starts with `~/`, `./` or `/` is there."""
         if path.startswith("~/"):
-            return (self.home / path[2:]).exists()
+            return _there(self.home / path[2:])
         if path.startswith("./"):
-            return (self.project / path[2:]).exists()
-        return (self.root / path.lstrip("/")).exists()
+            return _there(self.project / path[2:])
+        return _there(self.root / path.lstrip("/"))
 
     def read(self, path: Path) -> str:
         """The text of a file. Raises `OSError`, or `ValueError` when it is too large or no text."""
@@ -106,3 +111,22 @@ class Ground:
             if self.agent_uid is not None and seen.st_uid == self.agent_uid:
                 return f"`{step}` belongs to uid {seen.st_uid}, the agent's own"
         return ""
+
+
+def _there(path: Path) -> bool:
+    """Whether a regular file or a folder is there. One that may not be looked at counts: what
+    it allows is unknown, and reading it will say so."""
+    try:
+        mode = path.stat().st_mode
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+
+
+def _folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except OSError:
+        return False

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from signoff.audit.agents.knowledge import Agent, Source
 from signoff.audit.agents.places import Ground
-from signoff.audit.agents.tree import Node, Unreadable, read_tree
+from signoff.audit.agents.tree import Node, Unreadable, misfits, read_tree
 from signoff.audit.findings import Finding, Severity, Where
 
 
@@ -73,6 +73,37 @@ def versions(agent: Agent, files: list[Settings]) -> Iterator[Finding]:
                     (),
                     "unknown-version",
                 )
+
+
+def misshapen(agent: Agent, settings: Settings) -> Iterator[Finding]:
+    """Values of another shape than the table knows: what they allow is unknown too."""
+    if settings.tree is None:
+        return
+    role = settings.source.role
+    judged = [
+        *((row.key, row.roles) for row in agent.checks),
+        *((row.key, row.roles) for row in agent.rules),
+        *((row.key, row.roles) for row in agent.hooks),
+        *((row.key, row.roles) for row in agent.servers),
+    ]
+    keys = [one for key, roles in judged if role in roles for one in key.split("|")]
+    told: set[str] = set()
+    for key in keys:
+        for way, found in misfits(settings.tree, key):
+            # A value that another row judges as it stands has two shapes, both known.
+            if way in keys or found.key in told or not found.key:
+                continue
+            told.add(found.key)
+            yield Finding(
+                Severity.MEDIUM,
+                agent.title,
+                f"`{found.key}` has another shape than this audit knows",
+                "what it allows is unknown",
+                "look at it by hand, or take a Signoff that knows the format",
+                Where(str(settings.path), found.node.line, found.key),
+                (),
+                "not-understood",
+            )
 
 
 def _shape(agent: Agent, path: Path, tree: Node | None) -> list[Finding]:

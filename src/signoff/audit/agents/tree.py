@@ -115,6 +115,31 @@ def _lead(
             yield from _lead(child, steps[taken:], _joined(key, label), label, inside)
 
 
+def misfits(root: Node, pattern: str) -> Iterator[tuple[str, Found]]:
+    """Nodes on a pattern's way that are no object or list where it needs one, each with the
+    part of the pattern that led there: what stands there is not what its author knew."""
+    for one in pattern.split("|"):
+        whole = one.split(".") if one else []
+        for left, found in _misfits(root, whole, "", ""):
+            yield ".".join(whole[: len(whole) - left]), found
+
+
+def _misfits(node: Node, steps: list[str], key: str, name: str) -> Iterator[tuple[int, Found]]:
+    if not steps or node.value is None:
+        return
+    if not isinstance(node.value, dict) and (steps[0] != "*" or not isinstance(node.value, list)):
+        yield len(steps), Found(key, name, node, ())
+        return
+    if steps[0] == "*":
+        for label, child in _children(node):
+            yield from _misfits(child, steps[1:], _joined(key, label), label)
+        return
+    for taken in range(len(steps), 0, -1):
+        label = ".".join(steps[:taken]).removeprefix("=")
+        if label in node.members:
+            yield from _misfits(node.members[label], steps[taken:], _joined(key, label), label)
+
+
 def _children(node: Node) -> Iterator[tuple[str, Node]]:
     if isinstance(node.value, dict):
         yield from node.value.items()

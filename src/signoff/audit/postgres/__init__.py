@@ -47,6 +47,8 @@ def _report(server: Server, need: Need) -> Report:
         "runs as its owner is named, not understood",
         "other databases of the server, and who may connect to it (pg_hba.conf), are not asked",
         "row counts are the planner's estimates",
+        "a smaller role reads views with their owner's rights: views with `security_invoker`, "
+        "row security and triggers may need more",
         *(f"not asked: {what}" for what in server.unread),
     ]
     sections = [blast(server)]

@@ -6,6 +6,7 @@ import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -51,6 +52,8 @@ def postgres(
     Reads catalogs in a read-only transaction. `--write` makes the SQL of a smaller role
     that keeps what `--used` and pg_stat_statements show; nothing is changed.
     """
+    if urlsplit(dsn).password:
+        tell("every process here can read a password on the command line: use ~/.pgpass")
     statements = read_used(used) if used else []
     found = asyncio.run(audit_postgres(dsn, role, statements, name))
     report = found.report

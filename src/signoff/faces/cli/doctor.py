@@ -197,13 +197,18 @@ def _sandbox() -> str:
 
 
 def _daemon() -> str:
+    from signoff.policy.bundle import PROVED
+
     seen = control().status()
     warnings = seen.get("warnings")
     if isinstance(warnings, list) and warnings:
         first, _, following = str(warnings[0]).partition("; next: ")
         more = f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else ""
         raise SignoffError(first + more, "", following or "signoff status")
-    return str(seen.get("daemon", "running"))
+    safeguard = str(seen.get("safeguard") or "")
+    if safeguard and safeguard != PROVED:
+        raise SignoffError(safeguard, "the daemon says so", "signoff policy prove")
+    return ", ".join(t for t in (str(seen.get("daemon", "running")), safeguard) if t)
 
 
 def _configuration() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,34 @@ def test_the_audit_of_signoff_itself_finds_keys_that_lie_together(
 def test_an_unknown_user_of_the_agent_is_an_error_here_too(home: Config, capsys: Text) -> None:
     assert run_command(["audit", "self", "--agent-user", "nobody-of-that-name"]) == 1
     assert "nobody-of-that-name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('{"permissions": ["Bash(*)"]}', "permissions"),
+        ('{"permissions": {"allow": "Bash(*)"}}', "permissions.allow"),
+        ('{"hooks": {"PreToolUse": [true]}}', "hooks.PreToolUse[0]"),
+    ],
+)
+def test_a_shape_the_table_does_not_know_is_a_finding(
+    agent_home: Path, capsys: Text, text: str, key: str
+) -> None:
+    file = agent_home / "user" / ".claude" / "settings.json"
+    file.parent.mkdir()
+    file.write_text(text)
+    assert agents(agent_home, "--agent", "claude", "--json") == 6
+    rows = json.loads(capsys.readouterr().out)["findings"]
+    assert [r["where"]["name"] for r in rows if r["check"] == "not-understood"] == [key]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may look at everything")
+def test_settings_that_may_not_be_looked_at_are_unknown(agent_home: Path, capsys: Text) -> None:
+    folder = agent_home / "user" / ".claude"
+    folder.mkdir()
+    (folder / "settings.json").write_text("{}")
+    folder.chmod(0)
+    assert agents(agent_home, "--agent", "claude", "--json") == 6
+    folder.chmod(0o755)
+    rows = json.loads(capsys.readouterr().out)["findings"]
+    assert "unreadable" in {r["check"] for r in rows}

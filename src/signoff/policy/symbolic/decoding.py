@@ -123,11 +123,12 @@ class Decoder:
         while self._todo and len(done) < ENTITIES_MOST:
             kind, term = self._todo.pop()
             if self._holds(self._world.exists(kind, term)):
-                done.append((kind, term, self._attributes(kind, term)))
-        for kind, term, attributes in done:
+                has = {"attrs": self._attributes(kind, term), "tags": self._tags(kind, term)}
+                done.append((kind, term, has))
+        for kind, term, has in done:
             yield {
                 "uid": self._uid(Scalar(EntityOf(kind), term)),
-                "attrs": attributes,
+                **has,
                 "parents": list(self._above(kind, term)),
             }
 
@@ -137,6 +138,16 @@ class Decoder:
             member = self._world.attribute(kind, term, name)
             if member.value is not None and self._holds(member.present):
                 found[name] = self._plain(member.value)
+        return found
+
+    def _tags(self, kind: str, term: Term) -> dict[str, Any]:
+        if self._world.schema.entities[kind].tags is None:
+            return {}
+        found = {}
+        for name in list(self._world.tag_names.values()):
+            member = self._world.tag(kind, term, name)
+            if member.value is not None and self._holds(member.present):
+                found[self._text(name)] = self._plain(member.value)
         return found
 
     def _above(self, kind: str, term: Term) -> Iterator[Mapping[str, str]]:

@@ -113,6 +113,10 @@ class Logic:
         """The empty set over a sort."""
         return z3.K(element, self.term(False))
 
+    def finite(self, held: Term) -> Truth:
+        """Whether a set leaves out all but some of the values there are, which are endless."""
+        return self.no(z3.Default(held))
+
     def distinct(self, terms: list[Term]) -> Truth:
         """Whether no two of the terms are the same."""
         return z3.Distinct(*terms)

@@ -122,9 +122,10 @@ class World:
         self.footprint: dict[str, dict[int, Term]] = {}
         self.functions: dict[str, Term] = {}
         self.patterns: dict[tuple[Pattern, int], tuple[Pattern, Term, Term]] = {}
+        self.tag_names: dict[int, Term] = {}
         self._uids: dict[int, Uid] = {}
         self._sorts: dict[str, Term] = {}
-        self._ranged: set[int] = set()
+        self._noted: dict[int, Term] = {}
         self._new: list[Truth] = []
         self._distinct: dict[str, int] = {}
         self.principal = self._asker("principal", principal)
@@ -173,6 +174,8 @@ class World:
             )
         term = leaf(path, self.sort(kind))
         if isinstance(kind, SetOf):
+            if kind.element != Bool() and self._first(term):
+                self._new.append(self.logic.finite(term))
             return Collection(kind, term)
         if isinstance(kind, Long):
             self.ranged(term)
@@ -188,9 +191,15 @@ class World:
 
     def ranged(self, term: Term) -> None:
         """Note that a term is a Long, so within 64 bits."""
-        if term.get_id() not in self._ranged:
-            self._ranged.add(term.get_id())
+        if self._first(term):
             self._new.append(self.logic.in_range(term))
+
+    def _first(self, term: Term) -> bool:
+        """Whether a fact about a term is not noted yet."""
+        if term.get_id() in self._noted:
+            return False
+        self._noted[term.get_id()] = term
+        return True
 
     def function(self, name: str, *sorts: Term) -> Term:
         """The one function of a name."""
@@ -245,6 +254,8 @@ class World:
         tags = self.schema.entities[kind].tags
         if tags is None:
             raise Unsupported("tags")
+
+        self.tag_names[name.get_id()] = name
 
         def leaf(path: str, sort: Term) -> Term:
             return self.function(f"tag:{kind}{path}", entity.sort(), self.texts, sort)(entity, name)

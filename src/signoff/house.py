@@ -213,6 +213,8 @@ class House:
         await self.client.start()
         if self.store.rollback is not None:
             await self.desk.void(self.store.rollback.why)
+            standing = self.store.state.all_grants(1 << 31)
+            await self.granting.void(standing, self.store.rollback.why)
         doubtful = [a.action_id for a in await self.store.in_doubt()]
         receipt = Receipt(
             mark=Mark.STARTUP,

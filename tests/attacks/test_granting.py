@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import sqlite3
 import threading
 from collections.abc import Mapping
@@ -245,3 +246,25 @@ def test_a_grant_written_into_the_state_or_put_back_opens_nothing(own: MakeScene
     assert seen.status in (400, 403)
     assert "not as the ledger says" in seen.text
     assert scene.aws.changes().count("PutItem") == 0
+
+
+def test_an_older_copy_of_the_state_gives_no_used_change_back(own: MakeScene) -> None:
+    scene = own()
+    guard = scene.guard
+    spender = Scene(guard, scene.aws, guard.key(agent="spender", granted=False))
+    run = spender.key["run"]
+    guard.grant(run, "ana", verbs=("create", "update"), changes=1)
+    guard.stop()
+    copy = guard.folder / "older-copy"
+    shutil.copytree(guard.config.state_dir, copy, ignore=shutil.ignore_patterns("*.sock"))
+    guard.start()
+    approved(spender, 5, "first")
+    assert spender.put(5, "first").status == 200
+    guard.stop()
+    shutil.rmtree(guard.config.state_dir)
+    shutil.copytree(copy, guard.config.state_dir)
+    guard.start()
+    (grant,) = guard.control.grants(run)
+    assert grant["state"] == "revoked"
+    assert "no grant" in spender.put(6, "second").text
+    assert scene.aws.changes() == ["PutItem"]

@@ -12,7 +12,13 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from signoff.approvals.grants import Grant, GrantSignature, GrantTerms, draft_grant
+from signoff.approvals.grants import (
+    Grant,
+    GrantSignature,
+    GrantState,
+    GrantTerms,
+    draft_grant,
+)
 from signoff.approvals.quorum import eligible, persons
 from signoff.approvals.signatures import Verifier, Verifiers
 from signoff.model.action import Principal
@@ -171,6 +177,16 @@ class GrantDesk:
     async def revoke(self, grant: Grant) -> None:
         """Take a grant back at once; nobody has to sign for that. Raises `StateConflict`."""
         await self._note(grant, RevokeGrant(grant.id), act=REVOKED)
+
+    async def void(self, grants: Iterable[Grant], why: str) -> int:
+        """Take back all of these that are not over, whose counts rest on a ledger that was
+        rolled back; how many there were."""
+        now, voided = self.clock.now_ms(), 0
+        for grant in grants:
+            if grant.state(now) in (GrantState.LIVE, GrantState.USED_UP):
+                await self._note(grant, RevokeGrant(grant.id), act=REVOKED, why=why)
+                voided += 1
+        return voided
 
     async def _note(
         self, grant: Grant, *changes: OpenGrant | RevokeGrant, **detail: object

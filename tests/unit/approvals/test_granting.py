@@ -159,3 +159,14 @@ async def test_using_and_revoking_leaves_the_signature_good() -> None:
     assert [g.revoked_ms for g in await stand.signed.grants("R-1")] == [stand.clock.now_ms()]
     with pytest.raises(StateConflict, match="revoked"):
         await stand.desk.revoke(grant)
+
+
+async def test_after_a_rollback_no_grant_of_before_is_left() -> None:
+    stand = Stand()
+    live, over = await stand.sign(stand.draft(), "ana"), await stand.sign(stand.draft(), "bo")
+    await stand.desk.revoke(over)
+    rows = stand.store.grant_rows
+    assert await stand.desk.void(tuple(rows.values()), "an older copy was put back") == 1
+    assert [g.revoked_ms > 0 for g in rows.values()] == [True, True]
+    assert stand.store.receipts[-1].detail["why"] == "an older copy was put back"
+    assert stand.store.receipts[-1].detail["grant"] == live.id

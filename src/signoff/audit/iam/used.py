@@ -12,6 +12,7 @@ from typing import Any
 
 from signoff.audit.iam.documents import parse_json
 from signoff.model.errors import SignoffError
+from signoff.surfaces.aws.classify import MINTED
 
 USED_MOST = 256 * 1_048_576
 """Largest file of uses that is read, in characters."""
@@ -81,23 +82,30 @@ def read_used(text: str, file: str, needed: NeededBy, service_of: Callable[[str]
 def from_receipts(
     receipts: Iterable[Mapping[str, Any]], source: str, needed: NeededBy, run: str = ""
 ) -> Used:
-    """The uses a ledger shows: reads that were answered and changes that succeeded, of one run
-    or all. Receipts of other surfaces do not count."""
+    """The uses a ledger shows: reads that were answered and changes that were carried out, of
+    one run or all. What a change acts on stands in an earlier receipt of the same action.
+    Receipts of other surfaces do not count, nor do calls Signoff answers itself."""
     found: dict[str, set[str] | None] = {}
+    acting: dict[str, list[str]] = {}
     calls = 0
     for receipt in receipts:
-        if receipt.get("mark") not in ("read", "succeeded"):
-            continue
         action = receipt.get("action")
         principal = receipt.get("principal")
         of_run = principal.get("run") if isinstance(principal, Mapping) else ""
         if not isinstance(action, Mapping) or action.get("surface") != "aws":
             continue
-        if run and of_run != run:
+        name, chain = str(action.get("name")), str(receipt.get("action_id"))
+        if (run and of_run != run) or name in MINTED:
             continue
-        calls += 1
-        _note(found, needed(str(action.get("name"))), _resources(receipt.get("effects")))
-    return Used(_frozen(found), calls=calls, sources=(source,))
+        acting[chain] = _resources(receipt.get("effects")) or acting.get(chain, [])
+        if receipt.get("mark") in ("read", "succeeded", "settled"):
+            calls += 1
+            _note(found, needed(name), acting.pop(chain))
+    note = (
+        "the ledger names what agents asked for, not what the daemon reads to understand and to "
+        "capture: for the daemon's own role add CloudTrail's records of it"
+    )
+    return Used(_frozen(found), calls=calls, sources=(source,), notes=(note,))
 
 
 def _resources(effects: object) -> list[str]:

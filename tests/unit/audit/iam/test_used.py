@@ -67,28 +67,38 @@ def test_access_advisor_names_actions_and_services_without_any() -> None:
     assert found.whole == {"sqs"}
 
 
-def receipt(mark: str, name: str, run: str = "R-1", surface: str = "aws") -> dict[str, object]:
-    return {
+def receipt(
+    mark: str, name: str, chain: str, run: str = "R-1", surface: str = "aws", effects: bool = True
+) -> dict[str, object]:
+    made: dict[str, object] = {
         "mark": mark,
+        "action_id": chain,
         "principal": {"run": run},
         "action": {"surface": surface, "name": name},
-        "effects": [{"resource": TABLE}, {"resource": "arn:aws:s3:::?"}],
     }
+    if effects:
+        made["effects"] = [{"resource": TABLE}, {"resource": "arn:aws:s3:::?"}]
+    return made
 
 
 def test_the_ledger_shows_what_went_through_and_not_what_was_refused() -> None:
     receipts = [
-        receipt("read", "dynamodb:GetItem"),
-        receipt("succeeded", "dynamodb:PutItem", run="R-2"),
-        receipt("decided", "dynamodb:DeleteTable"),
-        receipt("failed", "dynamodb:UpdateItem"),
-        receipt("read", "SELECT", surface="sql"),
+        receipt("read", "dynamodb:GetItem", "A-1"),
+        receipt("decided", "dynamodb:PutItem", "A-2", run="R-2"),
+        receipt("started", "dynamodb:PutItem", "A-2", run="R-2", effects=False),
+        receipt("succeeded", "dynamodb:PutItem", "A-2", run="R-2", effects=False),
+        receipt("decided", "dynamodb:DeleteTable", "A-3"),
+        receipt("decided", "dynamodb:UpdateItem", "A-4"),
+        receipt("failed", "dynamodb:UpdateItem", "A-4", effects=False),
+        receipt("read", "SELECT", "A-5", surface="sql"),
+        receipt("read", "sts:AssumeRole", "A-6"),
     ]
     found = from_receipts(receipts, "ledger", needed_by)
     assert found.actions == {
         "dynamodb:GetItem": frozenset({TABLE}),
         "dynamodb:PutItem": frozenset({TABLE}),
     }
+    assert any("CloudTrail" in note for note in found.notes)
     only = from_receipts(receipts, "ledger", needed_by, run="R-2")
     assert set(only.actions) == {"dynamodb:PutItem"}
 

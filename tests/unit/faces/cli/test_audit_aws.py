@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from signoff.faces.cli import run_command
+
+from .history import write_history
 
 NARROW = {
     "Version": "2012-10-17",
@@ -129,6 +132,20 @@ def test_written_files_are_named_and_not_replaced(capsys: pytest.CaptureFixture[
     assert code == 1
     assert "is there already" in err
     assert ran(capsys, *given, "--force")[0] == 6
+
+
+def test_what_the_ledger_shows_was_used_is_what_is_kept(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    ledger = tmp_path / "state" / "ledger.db"
+    ledger.parent.mkdir()
+    asyncio.run(write_history(ledger))
+    policy = put("wide.json", WIDE)
+    given = ("--policy", policy, "--ledger", str(ledger), "--write", "out")
+    assert ran(capsys, *given)[0] == 6
+    (statement,) = json.loads(Path("out/wide.managed-1.json").read_text())["Statement"]
+    assert statement["Action"] == ["dynamodb:GetItem", "dynamodb:UpdateItem"]
+    assert statement["Resource"] == "arn:aws:dynamodb:eu-west-1:111122223333:table/orders"
 
 
 BAD: list[tuple[str, object, str, str]] = [

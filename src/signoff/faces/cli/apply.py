@@ -40,11 +40,11 @@ def apply(path: Path | None, dry_run: bool, human: str, key_file: str, as_json: 
     """
     from signoff.config import read_texts
 
-    client = control()
     try:
         texts = read_texts(path)
     except ConfigInvalid as error:
         raise PolicyInvalid(error.what, error.why, error.next_step) from error
+    client = control()
     running = client.configuration().get("digest")
     if texts.digest == running:
         answer(as_json, {"state": "sealed", "configuration": running}, ["sealed    as it is"])

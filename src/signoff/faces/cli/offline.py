@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from signoff.faces.cli.parts import settings
+from signoff.faces.cli.parts import reach, settings
 from signoff.model.errors import DaemonUnreachable, SignoffError
 
 
@@ -36,10 +36,16 @@ def status_from_files(error: DaemonUnreachable) -> dict[str, object]:
     warnings = [error.what]
     try:
         config = settings()
+        seen["profile"] = config.profile
+        seen["humans"] = len(config.humans)
     except SignoffError as broken:
-        return {**seen, "warnings": [*warnings, str(broken)]}
-    seen["profile"] = config.profile
-    seen["humans"] = len(config.humans)
+        warnings.append(str(broken))
+    try:
+        # Where the state lies is known from the seal, also when the settings are not.
+        config = reach("signoff.standing", "first_settings")()
+    except SignoffError as broken:
+        told = [*warnings, str(broken)]
+        return {**seen, "warnings": list(dict.fromkeys(told))}
     try:
         from signoff.store.reading import StateFile
 

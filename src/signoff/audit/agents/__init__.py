@@ -7,9 +7,9 @@ secret. What it knows of each agent is data: the tables in this folder.
 from __future__ import annotations
 
 import secrets as entropy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from signoff.audit.agents.hooks import handlers, judge_hooks
+from signoff.audit.agents.hooks import judge_hooks
 from signoff.audit.agents.knowledge import Agent, Check, chosen, known_agents, programs
 from signoff.audit.agents.places import Ground
 from signoff.audit.agents.reading import Settings, misshapen, present, read_settings, versions
@@ -22,7 +22,7 @@ from signoff.audit.agents.values import (
 )
 from signoff.audit.findings import Finding, Report, Section
 
-__all__ = ["Agent", "Ground", "audit_agents", "chosen", "guarded", "known_agents"]
+__all__ = ["Agent", "Ground", "audit_agents", "chosen", "known_agents"]
 
 
 def audit_agents(
@@ -44,9 +44,12 @@ def audit_agents(
     rows: list[tuple[str, ...]] = []
     for agent in chosen(names):
         files, troubles = read_settings(agent, ground)
-        if not names and not troubles and not present(agent, ground, files):
+        here = bool(names) or present(agent, ground, files)
+        found = [*troubles, *_written(agent, files, key)]
+        if here:
+            found += _missing(agent, files, ground, hook)
+        elif not found:
             continue
-        found = [*troubles, *_findings(agent, files, ground, key, hook)]
         findings += found
         looked += [f"{agent.title}: {s.path}" for s in files]
         limits += [f"{agent.title}: {limit}" for limit in agent.limits]
@@ -66,15 +69,8 @@ def audit_agents(
     return Report("agents", title, tuple(looked), tuple(findings), (section,), tuple(limits))
 
 
-def guarded(ground: Ground, agent: Agent) -> Iterable[str]:
-    """The commands of Signoff's own hooks that are registered for an agent, for a trial."""
-    files, _ = read_settings(agent, ground)
-    return [h.command for h in handlers(agent, files) if h.is_own]
-
-
-def _findings(
-    agent: Agent, files: list[Settings], ground: Ground, key: bytes, hook: bool
-) -> Iterator[Finding]:
+def _written(agent: Agent, files: list[Settings], key: bytes) -> Iterator[Finding]:
+    """What stands in the files and should not."""
     yield from versions(agent, files)
     for settings in files:
         if settings.tree is None:
@@ -84,9 +80,13 @@ def _findings(
         yield from check_values(agent, place, source.role, source.scope, settings.tree)
         yield from check_rules(agent, place, source.role, settings.tree, programs())
         yield from check_secrets(agent, place, source.role, settings.tree, key)
+
+
+def _missing(agent: Agent, files: list[Settings], ground: Ground, hook: bool) -> Iterator[Finding]:
+    """What does not stand in any file and should; and hooks, which need each other."""
     for row in agent.checks:
         if row.expected and not _somewhere(row, files):
-            yield expected_hole(agent, row, str(ground.root / row.file.lstrip("/")))
+            yield expected_hole(agent, row, str(ground.named(row.file)))
     if hook:
         yield from judge_hooks(agent, files, ground)
 

@@ -296,7 +296,7 @@ def _place(agent: Agent, ground: Ground) -> str:
         for source in agent.sources:
             if source.scope == scope and source.role in roles and "*" not in source.path:
                 return str(ground.expected(source))
-    return agent.hook_file
+    return str(ground.named(agent.hook_file))
 
 
 def _finding(

@@ -24,13 +24,15 @@ SCOPES = ("managed", "user", "project", "local")
 @dataclass(frozen=True, slots=True)
 class Source:
     """Files with settings: `path` below `base` (`system`, `home`, `project`), `*` allowed.
-    `role` is what rows select by; `form` is `json`, `toml`, `yaml` or `text`."""
+    `role` is what rows select by; `form` is `json`, `toml`, `yaml`, `starlark` or `text`. A
+    `shared` file is read by other programs too, so it is no sign that the agent is in use."""
 
     path: str
     base: str
     scope: str
     form: str = "json"
     role: str = "settings"
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,11 +60,15 @@ class Ground:
 
     def there(self, path: str) -> bool:
         """Whether a path that starts with `~/`, `./` or `/` is there."""
+        return _there(self.named(path))
+
+    def named(self, path: str) -> Path:
+        """A path of a table: `~/` is the home, `./` the work tree, anything else the root."""
         if path.startswith("~/"):
-            return _there(self.home / path[2:])
+            return self.home / path[2:]
         if path.startswith("./"):
-            return _there(self.project / path[2:])
-        return _there(self.root / path.lstrip("/"))
+            return self.project / path[2:]
+        return self.root / path.lstrip("/")
 
     def read(self, path: Path) -> str:
         """The text of a file. Raises `OSError`, or `ValueError` when it is too large or no text."""

@@ -48,7 +48,8 @@ def read_settings(agent: Agent, ground: Ground) -> tuple[list[Settings], list[Fi
 
 def present(agent: Agent, ground: Ground, files: list[Settings]) -> bool:
     """Whether there is any sign of the agent here."""
-    return bool(files) or any(ground.there(sign) for sign in agent.signs)
+    own = any(not s.source.shared for s in files)
+    return own or any(ground.there(sign) for sign in agent.signs)
 
 
 def versions(agent: Agent, files: list[Settings]) -> Iterator[Finding]:

@@ -130,3 +130,28 @@ def test_settings_that_may_not_be_looked_at_are_unknown(agent_home: Path, capsys
     folder.chmod(0o755)
     rows = json.loads(capsys.readouterr().out)["findings"]
     assert "unreadable" in {r["check"] for r in rows}
+
+
+def test_a_file_that_other_programs_read_is_no_sign_of_an_agent(
+    agent_home: Path, capsys: Text
+) -> None:
+    file = agent_home / "work" / ".vscode" / "settings.json"
+    file.parent.mkdir()
+    file.write_text('{"editor.tabSize": 4}')
+    (agent_home / "work" / ".mcp.json").write_text('{"mcpServers": {}}')
+    assert agents(agent_home, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["findings"] == []
+    file.write_text('{"kiroAgent.trustedCommands": ["*"]}')
+    assert agents(agent_home, "--json") == 6
+    rows = json.loads(capsys.readouterr().out)["findings"]
+    assert [r["check"] for r in rows] == ["allow-everything"]
+
+
+def test_an_agent_whose_defaults_allow_everything_is_found_without_a_file(
+    agent_home: Path, capsys: Text
+) -> None:
+    (agent_home / "user" / ".config" / "opencode").mkdir(parents=True)
+    assert agents(agent_home, "--no-hook", "--json") == 6
+    (found,) = json.loads(capsys.readouterr().out)["findings"]
+    assert found["check"] == "default-allows"
+    assert found["where"]["file"].startswith(str(agent_home / "user"))

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from signoff.audit.findings import Report, Section
 from signoff.audit.postgres.facts import Server
 from signoff.audit.postgres.judging import blast, judge, means
-from signoff.audit.postgres.reading import connected, read_server, written_relations
+from signoff.audit.postgres.reading import connected, has_password, read_server, written_relations
 from signoff.audit.postgres.shrinking import Need, add_statement, smaller_role, statements_in
 
-__all__ = ["Audited", "audit_postgres", "statements_in"]
+__all__ = ["Audited", "audit_postgres", "has_password", "statements_in"]
 
 
 @dataclass(frozen=True)

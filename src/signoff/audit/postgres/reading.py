@@ -45,6 +45,12 @@ def _queries() -> Mapping[str, str]:
     }
 
 
+def has_password(dsn: str) -> bool:
+    """Whether a DSN brings its password along. Raises `ConfigInvalid` when it is none."""
+    _target(dsn)
+    return bool(urlsplit(dsn).password)
+
+
 @asynccontextmanager
 async def connected(dsn: str) -> AsyncIterator[Any]:
     """A connection in one read-only transaction that is rolled back at the end.
@@ -193,8 +199,13 @@ def _target(dsn: str) -> tuple[str, dict[str, object]]:
     try:
         parts = urlsplit(dsn)
         port = parts.port
-    except ValueError as error:
-        raise ConfigInvalid("`--dsn` is not understood", str(error).lower().split(":")[0]) from None
+    except ValueError:
+        # What urlsplit says may hold a piece of a password with a `/` in it.
+        raise ConfigInvalid(
+            "`--dsn` is not understood",
+            "it is no URL",
+            "write `/`, `:` and `@` in a password as %2F, %3A and %40",
+        ) from None
     if parts.scheme not in ("postgres", "postgresql"):
         raise ConfigInvalid(
             "`--dsn` is not understood", "it starts with postgresql://",

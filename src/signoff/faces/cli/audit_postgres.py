@@ -6,11 +6,10 @@ import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 
-from signoff.audit.postgres import audit_postgres, statements_in
+from signoff.audit.postgres import audit_postgres, has_password, statements_in
 from signoff.faces.cli.audit import present, report_options
 from signoff.faces.cli.shared import tell
 from signoff.model.errors import ConfigInvalid
@@ -52,7 +51,7 @@ def postgres(
     Reads catalogs in a read-only transaction. `--write` makes the SQL of a smaller role
     that keeps what `--used` and pg_stat_statements show; nothing is changed.
     """
-    if urlsplit(dsn).password:
+    if has_password(dsn):
         tell("every process here can read a password on the command line: use ~/.pgpass")
     statements = read_used(used) if used else []
     found = asyncio.run(audit_postgres(dsn, role, statements, name))

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice, pairwise, zip_longest
 from typing import Any
 
 import cedarpy
@@ -29,7 +30,7 @@ from signoff.policy.request import (
     effect_context,
     signers_context,
 )
-from signoff.policy.spelling import named_people
+from signoff.policy.spelling import SURFACES, named_people
 from signoff.policy.statements import Policy, Source, policies
 from signoff.policy.symbolic.decoding import Decoder
 from signoff.policy.symbolic.logic import Truth
@@ -45,8 +46,12 @@ from signoff.policy.symbolic.schema import (
 )
 from signoff.policy.symbolic.world import Collection, Fields, Known, Member, Scalar, World
 
-PEOPLE_MOST = 12
-"""How many people who could sign are looked at; each is a truth value to the solver."""
+PEOPLE_MOST = 16
+"""How many people who could sign are looked at, of each set of teams as many as of any other;
+each is a truth value to the solver."""
+
+INVENTED = 9
+"""How many people are invented where no settings name any: the largest quorum there can be."""
 
 KINDS = ("Agent", "Human")
 OF_A_SIDE = (
@@ -84,8 +89,10 @@ class Candidate:
 
     @property
     def expressions(self) -> list[str]:
-        """What is true of every request to it, in Cedar."""
-        return [premise.expression for premise in premises(self.bundle, self.config)]
+        """What is true of every request to it, in Cedar, but for who can sign: that is said
+        exactly, name by name."""
+        anybody = replace(self.bundle, humans={})
+        return [premise.expression for premise in premises(anybody, self.config)]
 
 
 @dataclass(frozen=True)
@@ -192,6 +199,7 @@ class Asked:
         self.world = World(schema, kind, "Environment", shape, Known(exist=True))
         self.questions = Questions(self.world)
         self._signed: dict[str, Truth] = {}
+        self._agents: set[str] = set()
         self._compiled: dict[tuple[int, str, str], list[Compiled]] = {}
         self._allowed: dict[tuple[int, tuple[str, ...], str], Truth] = {}
         crowd = [people_of(bundle, bundles) for bundle in bundles]
@@ -294,19 +302,40 @@ class Asked:
                 others.append(world.principal.term != world.literal("Human", name))
             self.questions.given(logic.implies(self.signed(name), logic.all(*others)))
         self._askers(operator, requester)
-        kinds = [world.text(kind.value) for kind in Kind]
-        self.questions.given(logic.any(*(self.text("target", "kind") == each for each in kinds)))
-        self.questions.given(self.text("surface") == world.text("aws"))
+        closed = ((("target", "kind"), [kind.value for kind in Kind]), (("surface",), SURFACES))
+        for path, names in closed:
+            term = self.text(*path)
+            self.questions.given(logic.any(*(term == world.text(name) for name in names)))
+        for path in (("name",), ("operator",), ("target", "uid"), ("target", "type")):
+            self.questions.given(self.text(*path) != world.text(""))
+        empty = self.text("run") == world.text("")
+        self.questions.given(empty if self.kind == "Human" else logic.no(empty))
         lowered = self._member("lowered")
         for name in bundle.boundaries:
             if all(not side.bundle.boundaries.get(name) for side in self.sides):
                 self.questions.given(logic.no(z3.Select(lowered, world.text(name))))
 
+    def _in_order(self) -> set[str]:
+        """Of people whom nothing tells apart the first sign first, and only the last one asks:
+        whoever it is, it could be them. Returns those who may ask."""
+        logic, askers = self.world.logic, set[str]()
+        texts = frozenset(t for s in self.sides for p in s.bundle.policies for t in _texts(p.est))
+        alike: dict[tuple[object, ...], list[str]] = {}
+        for name in sorted({name for side in self.sides for name in side.people}):
+            teams = tuple(side.people.get(name) for side in self.sides)
+            alike.setdefault((teams, name if name in texts else ""), []).append(name)
+        for names in alike.values():
+            askers.add(names[-1])
+            for first, second in pairwise(names):
+                ordered = logic.implies(self.signed(second), self.signed(first))
+                self.questions.given(ordered, self.text("operator") != self.world.text(first))
+        return askers
+
     def _askers(self, operator: Any, requester: Any) -> None:
         """A human is enrolled on every side, and asks in their own name. An agent's operator
         is enrolled where their own sign-off counts."""
         world, logic = self.world, self.world.logic
-        known = set.intersection(*(set(side.people) for side in self.sides))
+        known = set.intersection(*(set(side.people) for side in self.sides)) & self._in_order()
         if self.kind == "Human":
             self.questions.given(operator == requester)
             self.questions.given(
@@ -386,17 +415,30 @@ class Asked:
             )
         return self._allowed[key]
 
+    def ask(self, *conditions: Truth) -> Found | Unsure | None:
+        """A request that satisfies all conditions."""
+        if self.kind == "Agent":
+            requester = self.text("requester")
+            for kind, name in list(self.world.literals):
+                if kind == "Agent" and name not in self._agents:
+                    # An agent asks in its own name, in whichever way a policy looks at it.
+                    self._agents.add(name)
+                    is_it = self.world.principal.term == self.world.literal(kind, name)
+                    by_name = requester == self.world.text(name)
+                    self.questions.given(self.world.logic.same(is_it, by_name))
+        return self.questions.find(*conditions)
+
     def find(self, *conditions: Truth, rank: int = 0) -> Found | Unsure | None:
         """A request that satisfies all conditions, made as plain as the conditions let it;
         of `rank` (3 exact, 0 none) rather than of another reversibility."""
-        found = self.questions.find(*conditions)
+        found = self.ask(*conditions)
         if not isinstance(found, Found):
             return found
         chosen = list(conditions)
 
         def prefer(wishes: list[Truth]) -> None:
             nonlocal found
-            better = self.questions.find(*chosen, *wishes)
+            better = self.ask(*chosen, *wishes)
             if isinstance(better, Found):
                 found = better
                 chosen.extend(wishes)
@@ -423,6 +465,13 @@ class Asked:
         wishes.append(_term(members, "certain"))
         wishes.append(_term(members, "bound") == 1)
         wishes.append(self.text("target", "kind") == self.world.text("data"))
+        wishes.append(self.text("surface") == self.world.text("aws"))
+        # Names that no policy speaks of.
+        wishes += [
+            self.text("requester") != term
+            for text, term in self.world.literal_texts.items()
+            if text not in self._agents
+        ]
         wishes += [_term(members, name) for name in ("granted",) if name in members]
         if self.kind == "Human":
             wishes += [_term(members, name) for name in ("undo", "requesterVerified")]
@@ -436,6 +485,8 @@ class Asked:
         environment = RequestEnvironment(self.kind, verb, "Environment")
         told = Decoder(self.world, found).example(environment).request
         context, who = told["context"], str(told["principal"]["id"])
+        if self.kind == "Agent" and context["requester"] in self.world.literal_texts:
+            who = context["requester"]
         signers = {name for name, truth in self._signed.items() if self._holds(found, truth)}
         operator = context["operator"] or "an-operator"
         principal = Principal(who, context["run"] or "R-1", operator)
@@ -463,14 +514,23 @@ class Asked:
 
 def people_of(bundle: Bundle, bundles: Sequence[Bundle]) -> Mapping[str, tuple[str, ...]]:
     """Who could sign: the enrolled humans, or, where no settings name any, invented ones:
-    three, and one for each name and each team that a policy asks for."""
+    some, and one for each name and each team that a policy speaks of."""
     if any(each.humans for each in bundles):
-        return dict(sorted(bundle.humans.items())[:PEOPLE_MOST])
+        return _of_each_team(bundle.humans)
     names, teams = named_people(p for each in bundles for p in each.policies)
-    people: dict[str, tuple[str, ...]] = {f"person-{n}": () for n in range(1, 4)}
+    people: dict[str, tuple[str, ...]] = {f"person-{n}": () for n in range(1, INVENTED + 1)}
     people.update(dict.fromkeys(sorted(names), ()))
     people.update({f"one-of-{team}": (team,) for team in sorted(teams)})
     return dict(list(people.items())[:PEOPLE_MOST])
+
+
+def _of_each_team(humans: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
+    """At most `PEOPLE_MOST` of the people, in turn one of each set of teams."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name in sorted(humans):
+        alike.setdefault(humans[name], []).append(name)
+    turns = (name for turn in zip_longest(*alike.values()) for name in turn if name)
+    return {name: humans[name] for name in sorted(islice(turns, PEOPLE_MOST))}
 
 
 def _same_settings(
@@ -508,6 +568,18 @@ def _may_speak(policy: Policy, kind: str, within: tuple[str, ...]) -> bool:
     if place["op"] == "==":
         return bool(place["entity"]["id"] == within[0])
     return bool(place["op"] != "in" or place["entity"]["id"] in within)
+
+
+def _texts(node: object) -> Iterator[str]:
+    """Every text in a policy, whatever it stands for."""
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, Mapping):
+        for value in node.values():
+            yield from _texts(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from _texts(value)
 
 
 def _term(members: Mapping[str, Member], name: str) -> Any:

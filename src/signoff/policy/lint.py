@@ -284,7 +284,7 @@ class _Looking:
     def _heard(self, seen: _Seen, verb: str, place: str, *conditions: Truth) -> Heard | None:
         """What the engine says to a request that satisfies the conditions; None: there is
         none, or nobody knows."""
-        found = self.asked.questions.find(*conditions, *self.asked.at(verb, place))
+        found = self.asked.ask(*conditions, *self.asked.at(verb, place))
         if isinstance(found, Unsure):
             self.give_up(seen, f"the solver gave up ({found.why})")
         if not isinstance(found, Found):

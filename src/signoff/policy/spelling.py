@@ -87,10 +87,12 @@ def places_named(policy: Policy) -> frozenset[str]:
 
 
 def named_people(policies: Iterable[Policy]) -> tuple[frozenset[str], frozenset[str]]:
-    """The people and the groups that policies ask sign-offs of, by name."""
-    found = [pair for policy in policies for pair in _compared(policy.est)]
+    """The people and the groups that policies speak of, by name."""
+    found: list[tuple[str, str]] = []
+    for policy in policies:
+        found += [*_compared(policy.est), *_entities(policy.est)]
     people = frozenset(name for sort, name in found if sort == "human")
-    return people, frozenset(name for sort, name in found if sort == "group")
+    return people, frozenset(name for sort, name in found if sort in ("group", "team"))
 
 
 def _sorted(node: object) -> object:
@@ -155,9 +157,11 @@ def _texts(node: object) -> Iterator[str]:
 
 
 def _entities(est: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Environments and people named in the scope or in a condition."""
+    """Environments, people and teams named in the scope or in a condition."""
     for uid in _uids(est):
-        sort = {"Environment": "environment", "Human": "human"}.get(str(uid.get("type")))
+        sort = {"Environment": "environment", "Human": "human", "Team": "team"}.get(
+            str(uid.get("type"))
+        )
         if sort:
             yield sort, str(uid["id"])
 

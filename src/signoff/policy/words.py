@@ -205,12 +205,8 @@ def _undo(value: Any, context: Mapping[str, Any], kind: str) -> str:
     return "it takes nothing back" if kind == "Human" else ""
 
 
-def _over(most: str, what: str) -> _Saying:
-    def say(value: Any, context: Mapping[str, Any], kind: str) -> str:
-        limit = context.get(most)
-        return "" if limit is not None and 0 <= value <= limit else f"{value:,} {what}"
-
-    return say
+def _counted_so_far(what: str) -> _Saying:
+    return lambda value, context, kind: f"{value:,} {what}" if value else ""
 
 
 def _hour(value: Any, context: Mapping[str, Any], kind: str) -> str:
@@ -262,8 +258,8 @@ _SAYINGS: Mapping[str, _Saying] = {
     "halted": _when("the run or the agent is halted"),
     "disposable": _when("the environment is marked disposable"),
     "lowered": _lowered,
-    "callsLastMinute": _over("callsMost", "calls in the last minute"),
-    "changesLastMinute": _over("changesMost", "changes in the last minute"),
+    "callsLastMinute": _counted_so_far("calls in the last minute"),
+    "changesLastMinute": _counted_so_far("changes in the last minute"),
     "repeats": _repeats,
     "captureLeftBytes": _capture_left,
     "undo": _undo,

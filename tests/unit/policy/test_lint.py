@@ -127,6 +127,35 @@ def test_without_settings_an_environment_of_the_owner_is_not_called_unknown() ->
     assert rules_found(known) == []
 
 
+@pytest.mark.parametrize(
+    ("when", "who"),
+    [
+        ('principal == Human::"ana"', "principal"),
+        ('principal in Team::"sre"', "principal is Human"),
+        ("context.approvals == 9", AGENT),
+        ('context.approvers == ["bo", "cy"]', AGENT),
+        ('context.requester == "kit"', AGENT),
+        ('context.surface == "shell"', AGENT),
+    ],
+)
+def test_without_settings_there_are_people_of_every_name(when: str, who: str) -> None:
+    assert rules_found(linted(rule("forbid", when, who=who))) == []
+
+
+def test_with_people_known_more_of_them_cannot_sign() -> None:
+    three = {"ana": (), "bo": (), "mila": ()}
+    assert rules_found(linted(rule("forbid", "context.approvals == 3"), humans=three)) == []
+    assert rules_found(linted(rule("forbid", "context.approvals == 4"), humans=three)) == [
+        ("never-matches", "own")
+    ]
+
+
+def test_of_many_people_every_team_is_looked_at() -> None:
+    many = {f"h{n:03}": ("rest",) for n in range(200)} | {"zoe": ("sre",)}
+    text = rule("forbid", 'context.approverTeams == ["sre"] && context.approvals == 1')
+    assert rules_found(linted(text, humans=many)) == []
+
+
 def test_a_boundary_that_can_be_lowered_in_vain_is_found() -> None:
     notes = '@boundary("two-person")'
     text = rule("forbid", "context.weekday == 4", notes=notes)

@@ -24,10 +24,10 @@ SPAN = 1_000
 PAIR = ("production", "update")
 
 OPERATIONS = st.one_of(
-    st.tuples(st.just("sign"), st.integers(1, 3), st.integers(1, 5)),
+    st.tuples(st.just("sign"), st.integers(1, 3), st.integers(1, 2)),
     st.tuples(st.just("use"), st.integers(0, 3), st.integers(1, 4)),
     st.tuples(st.just("revoke"), st.integers(0, 3), st.just(0)),
-    st.tuples(st.just("wait"), st.integers(1, 3 * SPAN), st.just(0)),
+    st.tuples(st.just("wait"), st.integers(SPAN // 2, 2 * SPAN), st.just(0)),
     st.tuples(st.just("restart"), st.just(0), st.just(0)),
 )
 

@@ -230,4 +230,5 @@ def _forwarded(reply: object) -> NativeReply:
     """The target's answer without what concerned only the connection it came on."""
     if not isinstance(reply, NativeReply):
         raise TypeError("the reply is opaque to the story, but not to the gate")
-    return replace(reply, headers=tuple((k, v) for k, v in reply.headers if k not in _HOP))
+    kept = tuple(pair for pair in reply.headers if pair[0] not in _HOP)
+    return NativeReply(reply.status, kept, reply.body)

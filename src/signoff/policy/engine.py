@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations, islice
 
 import cedarpy
@@ -163,7 +163,8 @@ class CedarJudge:
         for effect in understanding.effects:
             place, verb = effect.resource, verb_asked(effect, understanding)
             told = place.uid if self.bundle.looks_at_target else place.uid.startswith(OWN_TARGETS)
-            group = (verb, replace(place, uid=""), told, effect.bounds, effect.reversibility)
+            kind = (verb, place.type, place.environment, place.kind)
+            group = (kind, told, effect.bounds, effect.reversibility)
             if group in grouped:
                 continue
             grouped.add(group)

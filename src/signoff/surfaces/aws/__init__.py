@@ -110,11 +110,12 @@ class Aws:
             passed = generic.passed_roles(case)
             known = {e.resource.uid for e in reading.effects}
             extra = tuple(e for e in passed if e.resource.uid not in known)
-            reading = replace(reading, effects=(*reading.effects, *extra))
         else:
-            reading = generic.read(case, found)
-        moved = generic.moved_places(case, reading.effects)
-        return replace(reading, effects=(*reading.effects, *moved)).of(case.action)
+            reading, extra = generic.read(case, found), ()
+        extra += generic.moved_places(case, (*reading.effects, *extra))
+        if extra:
+            reading = replace(reading, effects=(*reading.effects, *extra))
+        return reading.of(case.action)
 
 
 @cache

@@ -103,12 +103,13 @@ def moved_places(case: Case, effects: tuple[Effect, ...]) -> tuple[Effect, ...]:
     Whoever writes such a tag decides under which rules the resource is judged from then on,
     so it is judged as in production, wherever the resource is now.
     """
-    trusted = any(rule.get("tag") and rule.get("tags_trusted") for rule in case.places.rules)
+    if not any(rule.get("tag") and rule.get("tags_trusted") for rule in case.places.rules):
+        return ()
     words = (case.operation, *case.action.parameters)
     # A template can write the tags of whatever it describes without naming them here.
     names_tags = case.service == "cloudformation" or any("tag" in w.lower() for w in words)
     writes = [e for e in effects if not e.is_read]
-    if not trusted or not names_tags or not writes:
+    if not names_tags or not writes:
         return ()
     if case.operation.startswith(("Create", "Run")) and "Tag" not in case.operation:
         return ()  # What is new has no people yet who rely on it.

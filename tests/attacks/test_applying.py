@@ -10,6 +10,7 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -254,6 +255,30 @@ def test_a_change_signed_over_another_one_is_not_carried_out(own: MakeScene) -> 
     # What was signed was the difference to what ran then.
     assert scene.guard.propose()["ticket"] != lenient["ticket"]
     still_guarded(scene)
+
+
+def test_of_two_changes_carried_out_at_once_one_is_sealed(own: MakeScene) -> None:
+    scene = own()
+    first, digests = settings(scene).read_text(), []
+    for more in (HARMLESS, LENIENT):
+        settings(scene).write_text(first + more)
+        asked = scene.guard.propose()
+        for who in ("ana", "bo"):
+            scene.guard.decide(str(asked["ticket"]), who)
+        digests.append(read_texts(settings(scene)).digest)
+
+    def carry_out(digest: str) -> str:
+        try:
+            return str(scene.guard.act(Act.APPLY, "cy", configuration=digest)["state"])
+        except SignoffError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(2) as both:
+        ended = list(both.map(carry_out, digests))
+    # The other was signed as a step from a configuration that is in force no more.
+    assert ended.count("sealed") == 1, ended
+    scene.guard.opened(digests[ended.index("sealed")])
+    assert len(seals(scene)) == 2
 
 
 def test_a_signature_for_a_change_is_used_once(own: MakeScene) -> None:

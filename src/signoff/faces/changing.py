@@ -29,6 +29,7 @@ from signoff.model.errors import (
     PolicyInvalid,
     Refused,
     SignoffError,
+    StateConflict,
 )
 from signoff.model.ports import Outcome, SealConfiguration
 from signoff.model.receipt import Mark, Receipt
@@ -143,16 +144,30 @@ class Sealing:
             return Outcome(False, str(error), refused=True)
         if candidate.texts.digest != named or members.get("before") != state.texts.digest:
             return Outcome(False, "another configuration is in force by now", refused=True)
-        now = house.clock.now_ms()
+        receipt = self._receipt(named, state, candidate)
+        change = SealConfiguration(content, named, state.texts.digest)
+        try:
+            sealed = await house.store.append(receipt, change)
+        except StateConflict as error:
+            # Of two that were signed at the same time, one is sealed.
+            return Outcome(False, str(error), refused=True)
+        how = str(receipt.detail["how"])
+        made = Standing(candidate.texts, candidate.config, sealed.index, receipt.time_ms, how)
+        house.drift.standing = made
+        house.drift.trouble = await asyncio.to_thread(house.seal, made)
+        house.drift.changed.set()
+        return Outcome(True)
+
+    def _receipt(self, named: str, state: Standing, candidate: Candidate) -> Receipt:
         how = f"asked for by {self._human}"
         how += f", signed by {' and '.join(self._signers)}" if self._signers else ""
-        receipt = Receipt(
+        return Receipt(
             mark=Mark.SEALED,
-            time_ms=now,
+            time_ms=self._house.clock.now_ms(),
             action_id="",
             principal=Principal("", "", self._human),
             gate="control",
-            level=house.level,
+            level=self._house.level,
             detail=frozen(
                 act="apply",
                 configuration=named,
@@ -162,13 +177,6 @@ class Sealing:
                 **self._record,
             ),
         )
-        change = SealConfiguration(content, named, state.texts.digest)
-        sealed = await house.store.append(receipt, change)
-        made = Standing(candidate.texts, candidate.config, sealed.index, now, how)
-        house.drift.standing = made
-        house.drift.trouble = await asyncio.to_thread(house.seal, made)
-        house.drift.changed.set()
-        return Outcome(True)
 
     def reading(self) -> Sealing:
         """A configuration is only ever changed."""

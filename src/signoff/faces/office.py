@@ -179,7 +179,8 @@ class Office:
             raise Refused(f"{ttl_ms} ms is no time to lower it for", f"at most {hours} h", "")
         action = lower_boundary(boundary, environment, ttl_ms)
         who = Principal("", "", proof.human)
-        request = Request(who, action, "control", Level.SEPARATED, requester_verified=True)
+        there = await self._there(proof)
+        request = Request(who, action, "control", Level.SEPARATED, requester_verified=there)
         reply = await self._house.pipeline.handle(request, _Switches(self, proof))
         if reply.outcome is not None:
             return {"state": "lowered", "boundary": boundary, "environment": environment}
@@ -199,9 +200,7 @@ class Office:
     async def apply(self, configuration: str, proof: Proof) -> Json:
         """Ask for another configuration: the whole story, with its own hold."""
         action, who = self._changing.action(configuration), Principal("", "", proof.human)
-        # With one human their own proof is all there is, so it has to show that they were there.
-        alone = self._house.config.profile == Profile.SOLO.value
-        there = not alone or await self._there(proof)
+        there = await self._there(proof)
         request = Request(who, action, "control", Level.SEPARATED, requester_verified=there)
         waiting = await self._house.store.find("", action.digest)
         rows = await self._house.store.signoffs(waiting.ticket) if waiting else ()
@@ -272,7 +271,10 @@ class Office:
         return {"state": "settled", "action": action}
 
     async def _there(self, proof: Proof) -> bool:
-        """Whether the signature shows that its human was there and proved it."""
+        """Whether the one who asks proved who they are. With one human their own proof is
+        all there is, so it has to show that they were there themselves."""
+        if self._house.config.profile != Profile.SOLO.value:
+            return True
         human = self._house.config.human(proof.human)
         key = next((k for k in human.keys if k.fingerprint == proof.key), None) if human else None
         if key is None:

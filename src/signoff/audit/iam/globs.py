@@ -31,6 +31,10 @@ def covers(wide: str, narrow: str) -> bool:
     """Whether every text that `narrow` stands for is one that `wide` stands for."""
     if wide == narrow or not wide.strip("*"):
         return bool(wide) or not narrow
+    head = wide.partition("*")[0].partition("?")[0]
+    if len(head) == len(wide) or not narrow.startswith(head):
+        # What comes before the first wildcard has to be there, sign by sign.
+        return False
     if max(len(wide), len(narrow)) > PATTERN_MOST:
         return False
     # Rows of a table over the characters of `narrow`: which beginnings of it are covered.

@@ -225,7 +225,9 @@ def _groups(needs: Iterable[_Need]) -> list[Group]:
         by_action.setdefault((need.action, need.conditions), set()).update(need.resources)
     by_resources: dict[tuple[tuple[str, ...], tuple[Clause, ...]], list[str]] = {}
     for (action, conditions), resources in by_action.items():
-        kept = tuple(sorted(r for r in resources if not _inside(r, resources)))
+        # Only a pattern contains others; `${*}` is no pattern but the sign itself.
+        wide = {r for r in resources if ("*" in r or "?" in r) and "${" not in r}
+        kept = tuple(sorted(r for r in resources if not _inside(r, wide)))
         by_resources.setdefault((kept, conditions), []).append(action)
     return [
         (tuple(sorted(set(actions))), resources, conditions)

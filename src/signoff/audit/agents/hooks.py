@@ -167,10 +167,33 @@ def _command_findings(agent: Agent, handler: Handler, ground: Ground) -> Iterato
             "its exit code is how it stops a call",
             "remove what follows the hook's own command",
         )
+    yield from _exit_codes(agent, handler, ground, words)
     for at, word in enumerate(words[:2]):
         if at and (words[0].rpartition("/")[2] not in INTERPRETERS or word.startswith("-")):
             break
         yield from _program(agent, handler, ground, word)
+
+
+def _exit_codes(
+    agent: Agent, handler: Handler, ground: Ground, words: list[str]
+) -> Iterator[Finding]:
+    """A hook that means to stop a call with an exit code that does not."""
+    terms = handler.terms
+    if not terms.blocks or (terms.closed and _closed(handler)) or handler.is_own:
+        return
+    lines = [handler.command, *(line for w in words[:2] for line in ground.script(w).splitlines())]
+    wrong = {code for line in lines for code in exit_codes(line)} - {0, *terms.blocks}
+    if wrong:
+        code = min(wrong)
+        yield _finding(
+            agent,
+            handler,
+            "hook-exit-code",
+            Severity.HIGH,
+            f"the hook ends with exit code {code}, which lets the call run",
+            f"only {', '.join(map(str, terms.blocks))} stops it; others are warnings",
+            f"exit with {terms.blocks[0]} and say why on stderr",
+        )
 
 
 def _program(agent: Agent, handler: Handler, ground: Ground, word: str) -> Iterator[Finding]:
@@ -349,6 +372,28 @@ def split(command: str) -> list[str]:
 
 def swallows(command: str) -> bool:
     """Whether a line ends well although its first command failed: `x || true`, `x; exit 0`,
-    `x | cat`, `x &`."""
+    `x | cat`, `x &`. `x || exit 2` does not: it makes every failure a stop."""
     words = split(command)
-    return any(word and set(word) <= set(";|&") and word != "&&" for word in words)
+    for at, word in enumerate(words):
+        if not word or not set(word) <= set(";|&") or word == "&&":
+            continue
+        after = words[at + 1 : at + 3]
+        if not (word == "||" and len(after) == 2 and after[0] == "exit" and _number(after[1]) > 0):
+            return True
+    return False
+
+
+def exit_codes(line: str) -> set[int]:
+    """The exit codes a line of a shell, Python or JavaScript program ends with."""
+    found = set()
+    text = line.partition("#")[0].partition("//")[0]
+    for call in ("sys.exit(", "process.exit(", "os._exit("):
+        found |= {_number(part.partition(")")[0]) for part in text.split(call)[1:]}
+    words = split(text)
+    found |= {_number(after) for word, after in pairwise(words) if word == "exit"}
+    return {code for code in found if code >= 0}
+
+
+def _number(text: str) -> int:
+    bare = text.strip().rstrip(";")
+    return int(bare) if bare.isascii() and bare.isdigit() and len(bare) < 4 else -1

@@ -99,6 +99,7 @@ class HookList:
     `unit_ms` is what one unit of the timeout is worth, `least` the shortest that leaves
     people time, in those units, `default` what holds without one (-1: not known). `needs`
     are events that each need a hook; `each`: every file of these roles needs one of its own.
+    `blocks` are the exit codes that stop a call (none listed: every one but 0).
     `timeout_opens`: a hook that runs out of time lets the call
     pass. `closed` is the member that makes failures stop the call, `closed_is` its value.
     """
@@ -122,6 +123,7 @@ class HookList:
     events: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     each: bool = False
+    blocks: tuple[int, ...] = (2,)
     roles: tuple[str, ...] = ("settings",)
 
 

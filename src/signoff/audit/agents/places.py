@@ -16,6 +16,7 @@ from signoff.audit.agents.knowledge import Source
 
 FILE_BYTES_MOST = 4_000_000
 FILES_MOST = 200
+SCRIPT_BYTES_MOST = 64_000
 """How much of one file is read, and how many files one pattern may name."""
 
 
@@ -84,6 +85,17 @@ class Ground:
         if named is None or not named.exists():
             return Program("")
         return Program(str(named), self._writable(named))
+
+    def script(self, word: str) -> str:
+        """The text of a script a hook names; empty when it is none, or a program."""
+        named = self._named(word)
+        try:
+            if named is None or not named.is_file():
+                return ""
+            with named.open("rb") as file:
+                return file.read(SCRIPT_BYTES_MOST).decode("utf-8")
+        except (OSError, UnicodeDecodeError):
+            return ""
 
     def _named(self, word: str) -> Path | None:
         if word.startswith("~/"):

@@ -243,9 +243,9 @@ def _wide_tool(text: str, terms: RuleList, own: str) -> Weakness | None:
     tool, pattern = call_parts(text)
     if text in EVERYTHING or tool in EVERYTHING:
         return _everything(text)
-    if tool in terms.shell:
+    if _among(tool, terms.shell):
         return _everything(text)
-    if tool in terms.change:
+    if _among(tool, terms.change):
         return Weakness(
             "allow-destructive",
             Severity.HIGH,
@@ -255,7 +255,7 @@ def _wide_tool(text: str, terms: RuleList, own: str) -> Weakness | None:
         )
     whole = pattern is None or pattern in EVERYTHING
     outside = pattern is not None and pattern.startswith(("//", "~")) and pattern.endswith("*")
-    if tool in terms.write and (whole or outside):
+    if _among(tool, terms.write) and (whole or outside):
         return Weakness(
             "allow-write",
             Severity.MEDIUM,
@@ -280,6 +280,11 @@ def _wide_tool(text: str, terms: RuleList, own: str) -> Weakness | None:
             "name the tools",
         )
     return None
+
+
+def _among(tool: str, names: tuple[str, ...]) -> bool:
+    """Whether a tool's name, which may be a pattern, is or matches one of the names."""
+    return any(fnmatchcase(name, tool) for name in names)
 
 
 def _whole_server(tool: str, pattern: str | None, terms: RuleList, own: str) -> bool:

@@ -317,3 +317,26 @@ def test_with_one_human_there_are_no_quorum_rows(profile: str) -> None:
     else:
         line = text.splitlines().index("[[quorum]]") + 1
         assert f"line {line}" in refused(text).what
+
+
+@pytest.mark.parametrize(
+    ("stated", "profile", "required"),
+    [
+        ("", "team", True),
+        ("", "solo", False),
+        ("[grants]\nrequired = false\n", "team", False),
+        ("[grants]\nrequired = true\n", "solo", True),
+    ],
+)
+def test_a_team_needs_grants_and_one_person_does_not_unless_it_is_stated(
+    stated: str, profile: str, required: bool
+) -> None:
+    config = parse_config(GOOD.replace('"team"', f'"{profile}"') + stated, PLACE)
+    assert config.grants_required is required
+    again = parse_config(render_config(config), PLACE)
+    assert (again.grants, again.grants_required) == (config.grants, required)
+
+
+@pytest.mark.parametrize("row", ["hours_most = 169", "changes_most = 10_001", "hours_most = 0"])
+def test_a_grant_has_bounds_that_no_setting_widens(row: str) -> None:
+    assert "grants" in refused(GOOD + f"[grants]\n{row}\n").what

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from unittest import mock
 
 import cedarpy
@@ -11,12 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from properties.test_policy import AGENT, HUMANS, facts, understandings
+from signing import Pen
+from signoff.config import parse_config
 from signoff.config.values import QuorumRow
 from signoff.model.action import Principal
 from signoff.model.effect import Verb
 from signoff.policy import engine
 from signoff.policy.bundle import Bundle, compile_bundle
 from signoff.policy.engine import CedarJudge
+from signoff.policy.loading import bundle_of
 from signoff.policy.premises import premises
 from signoff.policy.quorums import Quorums
 
@@ -52,23 +57,15 @@ def bundle(profile: str, chosen: str) -> Bundle:
 
 
 @cache
-def stated(profile: str, chosen: str) -> cedarpy.PolicySet:
+def stated(expressions: tuple[str, ...]) -> cedarpy.PolicySet:
     """Every premise as a `permit` of its own, by its number."""
-    found = premises(bundle(profile, chosen))
-    text = "\n".join(
-        f'@id("{n}") permit (principal, action, resource) when {{ {p.expression} }};'
-        for n, p in enumerate(found)
+    return cedarpy.PolicySet.from_str(
+        "\n".join(f"permit (principal, action, resource) when {{ {e} }};" for e in expressions)
     )
-    return cedarpy.PolicySet.from_str(text)
 
 
-@given(st.sampled_from(["team", "solo"]), SETTINGS, ASKING, understandings, facts)
-@settings(max_examples=400, deadline=None)
-def test_every_request_the_engine_is_asked_satisfies_every_premise(
-    profile, chosen, who, understanding, known
-) -> None:
-    asked = json.dumps(chosen)
-    made = bundle(profile, asked)
+def assert_kept(made, expressions, who, understanding, known) -> None:
+    """Every request the engine is asked on the way to a decision satisfies every premise."""
     seen: list[tuple[dict[str, object], cedarpy.Entities]] = []
     really = cedarpy.is_authorized
 
@@ -79,13 +76,54 @@ def test_every_request_the_engine_is_asked_satisfies_every_premise(
     with mock.patch.object(engine.cedarpy, "is_authorized", noted):
         decision = CedarJudge(made).decide(who, understanding, known)
     assert decision.reasons != ("engine-error",)
-    number = len(premises(made))
     for request, entities in seen:
-        result = really(request, stated(profile, asked), entities, made.schema)
+        result = really(request, stated(expressions), entities, made.schema)
         assert not result.diagnostics.errors
         held = {int(name.removeprefix("policy")) for name in result.diagnostics.reasons}
-        broken = set(range(number)) - held
-        assert not broken, [premises(made)[n].expression for n in broken]
+        broken = set(range(len(expressions))) - held
+        assert not broken, [expressions[n] for n in broken]
+
+
+@given(st.sampled_from(["team", "solo"]), SETTINGS, ASKING, understandings, facts)
+@settings(max_examples=400, deadline=None)
+def test_every_request_the_engine_is_asked_satisfies_every_premise(
+    profile, chosen, who, understanding, known
+) -> None:
+    made = bundle(profile, json.dumps(chosen))
+    assert_kept(made, tuple(p.expression for p in premises(made)), who, understanding, known)
+
+
+CONFIGURED = (
+    'profile = "team"\nstate_dir = "state"\n'
+    + "".join(
+        f'[[human]]\nname = "{n}"\nkeys = ["{Pen(n).enrolled.public}"]\ngroups = {json.dumps(g)}\n'
+        for n, g in PEOPLE.items()
+    )
+    + '[environment.prod-eu]\nwithin = "production"\n[environment.attic]\ncriticality = "high"\n'
+    + '[environment.lab]\nwithin = "development"\ndisposable = true\n'
+    + "[environment.staging]\ndisposable = true\n"
+    + "[limits]\ncalls_per_minute = 7\n[grants]\nreads = true\n"
+    + '[[quorum]]\nenvironment = "prod-eu"\nagents = ["deployer"]\nirreversible = 3\n'
+    + '[[quorum]]\nenvironment = "staging"\nundoable = 1\ngroups = ["ops"]\n'
+)
+
+
+@given(ASKING, understandings, facts)
+@settings(max_examples=200, deadline=None)
+def test_the_premises_of_whole_settings_hold_for_every_request_too(
+    who, understanding, known
+) -> None:
+    made, text = whole()
+    known = replace(known, disposable=frozenset({"lab", "staging"}))
+    assert_kept(made, text, who, understanding, known)
+
+
+@cache
+def whole() -> tuple[Bundle, tuple[str, ...]]:
+    config = parse_config(CONFIGURED, Path("/etc/signoff/signoff.toml"))
+    assert config.disposable == {"lab", "staging"}
+    made = bundle_of(config)
+    return made, tuple(p.expression for p in premises(made, config))
 
 
 @given(

@@ -106,12 +106,18 @@ def _prove(profile: str, count: int, planted: bool) -> dict[str, object]:
     from signoff.policy.bundle import compile_bundle, with_only
     from signoff.policy.premises import premises
     from signoff.policy.prove import prove
+    from signoff.policy.statements import policies
 
-    extra = [owners_rules(count)] if count else []
-    extra += [planted_permit()] if planted else []
-    bundle = compile_bundle(profile, extra, humans=HUMANS)
+    rules = [owners_rules(count)] if count else []
     if planted:
-        bundle = with_only(bundle, [p for p in bundle.policies if p.id not in GUARDS])
+        # The canaries of a bundle refuse one without its guards, so it is put together here.
+        shipped = compile_bundle(profile, humans=HUMANS)
+        kept = [p for p in shipped.policies if p.id not in GUARDS]
+        for source in (*rules, planted_permit()):
+            kept += policies(source, shipped.schema)
+        bundle = with_only(shipped, kept)
+    else:
+        bundle = compile_bundle(profile, rules, humans=HUMANS)
     proof = prove(bundle, premises=premises(bundle))
     blamed = {culprit.id for each in proof.counterexamples for culprit in each.culprits}
     return {"outcome": proof.outcome.value, "blamed": sorted(blamed)}

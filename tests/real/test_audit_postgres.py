@@ -193,6 +193,11 @@ def test_the_command_writes_the_role_and_ends_with_6(
     assert json.loads(out)["findings"][0]["check"] == "role-superuser"
     assert server.password not in out + err
     assert "create role owner_small login nosuperuser" in write.read_text()
+    again = [*words, "--used", str(used), "--write", str(write)]
+    assert run_command(again) == 1
+    assert "is there already" in capsys.readouterr().err
+    assert run_command([*again, "--force"]) == 6
+    capsys.readouterr()
     used.write_text('{"query": 1}\n')
     assert run_command([*words, "--used", str(used)]) == 1
     assert "line 1" in capsys.readouterr().err

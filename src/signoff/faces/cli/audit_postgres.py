@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,7 @@ USED_BYTES_MOST = 50_000_000
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the SQL of the smaller role here.",
 )
+@click.option("--force", is_flag=True, help="Replace the file of `--write`.")
 @click.option("--name", default="", help="The smaller role's name (default: ROLE_small).")
 @report_options
 def postgres(
@@ -41,6 +43,7 @@ def postgres(
     role: str,
     used: Path | None,
     write: Path | None,
+    force: bool,
     name: str,
     as_json: bool,
     html: Path | None,
@@ -63,10 +66,22 @@ def postgres(
                 "no statements in `--used`, none in pg_stat_statements",
                 "name a file of the statements it uses with `--used`",
             )
-        write.write_text(found.sql, "utf-8")
+        _write(write, found.sql, force)
         tell(f"the smaller role is `{write}`; read it before you run it")
         report = replace(report, written=(str(write),))
     return present(report, as_json, html, tolerance)
+
+
+def _write(path: Path, sql: str, force: bool) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if force else os.O_EXCL)
+    try:
+        handle = os.open(path, flags, 0o600)
+    except FileExistsError as error:
+        raise ConfigInvalid(
+            f"`{path}` is there already", "it is not replaced", "name another file, or --force"
+        ) from error
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(sql)
 
 
 def read_used(path: Path) -> list[str]:

@@ -18,6 +18,7 @@ from signoff.config.quorums import quorum_faults
 from signoff.config.settings import Setting, Shape, section, sections
 from signoff.config.values import (
     SHIPPED_ENVIRONMENTS,
+    AuditSettings,
     AwsSettings,
     Config,
     Environment,
@@ -122,6 +123,7 @@ class _Reading:
                 for i, row in enumerate(self._rows(given, "quorum"))
             ),
             aws=AwsSettings(**self._one(given, "aws")),  # type: ignore[arg-type] # as above
+            audit=AuditSettings(**self._one(given, "audit")),  # type: ignore[arg-type] # as above
             policies=self._policies(given),
             observe=ObserveSettings(
                 **self._one(given, "observe"),  # type: ignore[arg-type] # as above

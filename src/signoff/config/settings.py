@@ -183,6 +183,13 @@ SETTINGS: tuple[Setting, ...] = (
     _text("aws", "assume_role", "A role the daemon assumes before it calls (ARN)."),
     _path("aws", "session_policy", "A session policy that narrows the assumed role (JSON)."),
     _text("aws", "endpoint", "Another endpoint for all services (a local AWS for tests)."),
+    _text(
+        "audit",
+        "tolerance",
+        "The worst severity of a finding that `signoff audit` accepts without exit code 6.",
+        "low",
+        choices=("none", "low", "medium", "high"),
+    ),
     Setting(
         "policies", "extra", Shape.PATHS, "More Cedar policies, loaded beside the shipped.", ()
     ),

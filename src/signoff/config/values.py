@@ -149,6 +149,13 @@ class AwsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """What `signoff audit` accepts: the worst severity that does not end with exit code 6."""
+
+    tolerance: str = "low"
+
+
+@dataclass(frozen=True, slots=True)
 class ObserveSettings:
     """Where `up --observe` only records. `signed` are two humans' sign-offs over `message`,
     needed as soon as one of the environments is production or lies within it."""
@@ -195,6 +202,7 @@ class Config:
     rules: tuple[MapRow, ...] = ()
     quorums: tuple[QuorumRow, ...] = ()
     aws: AwsSettings = field(default_factory=AwsSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
     policies: tuple[Path, ...] = ()
     observe: ObserveSettings = field(default_factory=ObserveSettings)
     path: Path | None = None

@@ -39,6 +39,7 @@ def render_config(config: Config) -> str:
     for quorum in config.quorums:
         parts.append(_table("[[quorum]]", "quorum", _members(quorum)))
     parts.append(_table("[aws]", "aws", _members(config.aws)))
+    parts.append(_table("[audit]", "audit", _members(config.audit)))
     if config.policies:
         parts.append(_table("[policies]", "policies", {"extra": config.policies}))
     if config.observe.environments:

@@ -18,6 +18,7 @@ import click
 from signoff.audit.findings import Finding, Report, Severity, Tolerance, above, verdict
 from signoff.faces.cli.shared import DONE, FINDINGS, answer, json_option, paint, tell
 from signoff.faces.render import safe
+from signoff.model.errors import SignoffError
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -71,23 +72,33 @@ def report_options(command: C) -> C:
     return click.option(
         "--tolerance",
         type=click.Choice([t.value for t in Tolerance]),
-        default=Tolerance.LOW.value,
-        show_default=True,
-        help="The worst severity that does not end with exit code 6.",
+        default=None,
+        help="The worst severity that does not end with exit code 6; else the settings', else low.",
     )(command)
 
 
-def present(report: Report, as_json: bool, html: Path | None, tolerance: str) -> int:
-    """Show a report, write its page when one is asked for, and give the exit code."""
+def present(report: Report, as_json: bool, html: Path | None, tolerance: str | None) -> int:
+    """Show a report, write its page when one is asked for, and give the exit code. Without a
+    tolerance the settings' counts, or `low` where there are none that can be read."""
     from signoff.audit.report import as_data, as_html
 
-    accepted = Tolerance(tolerance)
+    accepted = Tolerance(tolerance or _configured())
     if html is not None:
         made = datetime.now(UTC).strftime("%Y-%m-%d %H:%MZ")
         html.write_text(as_html(report, accepted, made), "utf-8")
         tell(f"the page is `{html}`")
     answer(as_json, as_data(report, accepted), _lines(report, accepted))
     return FINDINGS if above(report.findings, accepted) else DONE
+
+
+def _configured() -> str:
+    from signoff.config import config_path, load_config
+
+    try:
+        return load_config().audit.tolerance if config_path().exists() else "low"
+    except SignoffError:
+        # Settings that cannot be read loosen nothing; `audit self` says what is wrong with them.
+        return "low"
 
 
 def _lines(report: Report, tolerance: Tolerance) -> list[str]:

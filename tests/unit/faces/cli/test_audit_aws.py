@@ -17,7 +17,7 @@ NARROW = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": "dynamodb:GetItem", "Resource": "*"}],
 }
-WIDE = {
+WIDE: dict[str, Any] = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*"}],
 }
@@ -66,6 +66,17 @@ def test_a_critical_finding_is_above_every_tolerance(
     assert ran(capsys, *given)[0] == code
 
 
+def test_the_settings_say_what_is_tolerated_when_the_command_does_not(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = {**NARROW, "Statement": [{**WIDE["Statement"][0], "Action": "lambda:InvokeFunction"}]}
+    policy = put("execute.json", read)
+    assert ran(capsys, "--policy", policy)[0] == 6
+    monkeypatch.setattr("signoff.faces.cli.audit._configured", lambda: "medium")
+    assert ran(capsys, "--policy", policy)[0] == 0
+    assert ran(capsys, "--policy", policy, "--tolerance", "low")[0] == 6
+
+
 def test_json_and_page_say_the_same(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     _, out, _ = ran(capsys, "--policy", put("wide.json", WIDE), "--json", "--html", "page.html")
     told = json.loads(out)
@@ -95,7 +106,7 @@ def test_a_manifest_names_levels_of_the_organization(capsys: pytest.CaptureFixtu
 def test_the_settings_map_environments(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    only = {**WIDE, "Statement": [{**WIDE["Statement"][0], "Resource": STAGING}]}  # type: ignore[index]
+    only = {**WIDE, "Statement": [{**WIDE["Statement"][0], "Resource": STAGING}]}
     rows = '[[map]]\nenvironment = "staging"\nname = "test-*"\n'
     monkeypatch.setattr("signoff.faces.cli.audit_aws._settings", lambda: Mapped(rows))
     code, out, _ = ran(capsys, "--policy", put("staging.json", only), "--tolerance", "medium")

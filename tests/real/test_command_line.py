@@ -98,6 +98,13 @@ def test_a_held_call_runs_once_after_its_sign_off_and_is_taken_back(
     work.mkdir()
     level = [] if probe().works else ["--advisory"]
     start = ["run", *level, "--work", str(work), "--", sys.executable, "-c", CREATE]
+    assert "ask a peer of ana: signoff grant R-" in call(agent, *start)[1]
+    run = agent["SIGNOFF_RUN"]
+    bounds = ("--changes", "1", "--hours", "0.5", "--why", "one bucket")
+    code, told = signed(shell, "grant", run, *bounds, "--as", "ana")
+    assert code == 2, "the operator granted to their own agent"
+    code, told = signed(shell, "grant", run, *bounds, "--as", "bo")
+    assert code == 0, told
     assert "ticket" in call(agent, *start)[1]
     (hold,) = json.loads(call(shell, "holds", "--json")[1])["holds"]
     ticket = hold["ticket"]
@@ -108,6 +115,7 @@ def test_a_held_call_runs_once_after_its_sign_off_and_is_taken_back(
     assert code == 0, told
     assert call(agent, "ticket", ticket)[0] == 0
     assert call(agent, *start) == (0, "created\n")
+    assert "1 of 1 used" in call(shell, "grants", "--all")[1]
     code, told = signed(shell, "undo", "--run", agent["SIGNOFF_RUN"], "--as", "ana")
     assert code == 0, told
     assert call(shell, "halt", "--run", agent["SIGNOFF_RUN"])[0] == 0

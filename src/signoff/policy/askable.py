@@ -30,7 +30,7 @@ from signoff.policy.request import (
     effect_context,
     signers_context,
 )
-from signoff.policy.spelling import SURFACES, named_people
+from signoff.policy.spelling import SURFACES, named_people, signers_asked
 from signoff.policy.statements import Policy, Source, policies
 from signoff.policy.symbolic.decoding import Decoder
 from signoff.policy.symbolic.logic import Truth
@@ -50,8 +50,8 @@ PEOPLE_MOST = 16
 """How many people who could sign are looked at, of each set of teams as many as of any other;
 each is a truth value to the solver."""
 
-INVENTED = 9
-"""How many people are invented where no settings name any: the largest quorum there can be."""
+INVENTED = 3
+"""How many people are invented at least where no settings name any."""
 
 KINDS = ("Agent", "Human")
 OF_A_SIDE = (
@@ -466,12 +466,10 @@ class Asked:
         wishes.append(_term(members, "bound") == 1)
         wishes.append(self.text("target", "kind") == self.world.text("data"))
         wishes.append(self.text("surface") == self.world.text("aws"))
-        # Names that no policy speaks of.
-        wishes += [
-            self.text("requester") != term
-            for text, term in self.world.literal_texts.items()
-            if text not in self._agents
-        ]
+        # A name that no policy speaks of.
+        texts = self.world.literal_texts.items()
+        named = (term for text, term in texts if text not in self._agents)
+        wishes.append(logic.all(*(self.text("requester") != term for term in named)))
         wishes += [_term(members, name) for name in ("granted",) if name in members]
         if self.kind == "Human":
             wishes += [_term(members, name) for name in ("undo", "requesterVerified")]
@@ -517,8 +515,12 @@ def people_of(bundle: Bundle, bundles: Sequence[Bundle]) -> Mapping[str, tuple[s
     some, and one for each name and each team that a policy speaks of."""
     if any(each.humans for each in bundles):
         return _of_each_team(bundle.humans)
-    names, teams = named_people(p for each in bundles for p in each.policies)
-    people: dict[str, tuple[str, ...]] = {f"person-{n}": () for n in range(1, INVENTED + 1)}
+    policies = [policy for each in bundles for policy in each.policies]
+    names, teams = named_people(policies)
+    some = max(INVENTED, signers_asked(policies) + 1)
+    people: dict[str, tuple[str, ...]] = {
+        f"person-{n}": () for n in range(1, min(some, PEOPLE_MOST) + 1)
+    }
     people.update(dict.fromkeys(sorted(names), ()))
     people.update({f"one-of-{team}": (team,) for team in sorted(teams)})
     return dict(list(people.items())[:PEOPLE_MOST])

@@ -95,6 +95,27 @@ def named_people(policies: Iterable[Policy]) -> tuple[frozenset[str], frozenset[
     return people, frozenset(name for sort, name in found if sort in ("group", "team"))
 
 
+def signers_asked(policies: Iterable[Policy]) -> int:
+    """The largest number of sign-offs that a policy compares `approvals` with."""
+    return max((n for policy in policies for n in _compared_with_approvals(policy.est)), default=0)
+
+
+def _compared_with_approvals(node: object) -> Iterator[int]:
+    if isinstance(node, (list, tuple)):
+        for each in node:
+            yield from _compared_with_approvals(each)
+    if not isinstance(node, Mapping):
+        return
+    left, right = node.get("left"), node.get("right")
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            number = other.get("Value")
+            if path_of(one) == "approvals" and type(number) is int:
+                yield number
+    for inner in node.values():
+        yield from _compared_with_approvals(inner)
+
+
 def _sorted(node: object) -> object:
     if isinstance(node, Mapping):
         return {key: _sorted(node[key]) for key in sorted(node)}

@@ -40,7 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "undo": ("undo", "Take back one action or a whole run."),
     "settle": ("settle", "Say how an action in doubt ended, after looking."),
     "apply": ("apply", "Ask that the settings and policies on disk be sealed and take effect."),
-    "policy": ("policy", "Check policies; lower a boundary for a time."),
+    "policy": ("policy", "Check, prove and compare policies; lower a boundary."),
     "audit": ("audit", "Permissions outside Signoff, beside what was used; exit 6 on findings."),
     "human": ("setup", "The people who may sign."),
     "demo": ("replay", "Replay an incident on local components."),

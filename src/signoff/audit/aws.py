@@ -9,6 +9,7 @@ from functools import cache
 from signoff.audit.findings import Finding, Report, Section, Severity, Where
 from signoff.audit.iam import actions
 from signoff.audit.iam.account import Account
+from signoff.audit.iam.chains import Hop
 from signoff.audit.iam.documents import Statement
 from signoff.audit.iam.globs import covers
 from signoff.audit.iam.judged import Judged, Progress, judge
@@ -234,13 +235,21 @@ def _chains(one: Judged, judged: dict[str, Judged], outside: frozenset[str]) -> 
             what=f"can become {chain}{told}, and as that role {SAYS[worst]} in {environment}: "
             f"{', '.join(f'`{a.action}`' for a in ordered[:4])}",
             why="what a role may become counts as what it may do",
-            next_step=f"take `{one.principal.name}` out of what `{chain.role.name}` trusts, or the "
-            "actions out of its policy",
+            next_step=_way_out(chain.hops[-1]),
             where=Where(name=chain.role.arn),
             evidence=(*(f"{h.start} to {h.end} {h.how}" for h in chain.hops), *ifs),
             check="aws.chain",
             weight=_weight(those),
         )
+
+
+def _way_out(last: Hop) -> str:
+    start, end = last.start.rpartition("/")[2], last.end.rpartition("/")[2]
+    if last.how == "by sts:AssumeRole":
+        return (
+            f"take `{start}` out of what `{end}` trusts, or sts:AssumeRole on it out of its policy"
+        )
+    return f"limit what lets `{start}` give code to `{end}`: {last.how.removeprefix('by ')}"
 
 
 def _gained(one: Judged, other: Judged) -> tuple[Able, ...]:

@@ -109,10 +109,17 @@ def look(path: Path, owner_uid: int, others: tuple[Who, ...]) -> Access:
         True,
         _user_name(seen.st_uid),
         stat.S_IMODE(seen.st_mode),
-        tuple(dict.fromkeys(readers)),
-        tuple(dict.fromkeys(writers)),
+        _named(readers),
+        _named(writers),
         tuple(dict.fromkeys(because)),
     )
+
+
+def _named(names: list[str]) -> tuple[str, ...]:
+    """The names once each; a group says nothing more where anyone can."""
+    open_to_all = ANYONE in names
+    kept = [n for n in names if not (open_to_all and n.startswith("group "))]
+    return tuple(dict.fromkeys(kept))
 
 
 def _around(path: Path, owner_uid: int) -> list[Who]:

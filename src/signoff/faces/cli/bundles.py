@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from signoff.faces.cli.shared import tell
 from signoff.model.errors import ConfigInvalid, PolicyInvalid
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ SHIPPED = "shipped"
 
 FILES_MOST = 1_000
 POLICIES_MOST = 20_000
+QUIET_BYTES = 200_000
+"""Up to here reading and checking policies takes about a second."""
 
 
 @dataclass(frozen=True)
@@ -119,13 +122,22 @@ def _checked(config: Config, called: str) -> Chosen:
     """The bundle the daemon would make of these settings, before it asks who owns them."""
     from signoff.policy.loading import bundle_of
 
+    _announce(config.policies)
     return Chosen(_few(bundle_of(config)), config, called)
 
 
 def _loaded(profile: str, files: Sequence[Path], called: str) -> Chosen:
     from signoff.policy.bundle import load_bundle
 
+    _announce(files)
     return Chosen(_few(load_bundle(profile, files)), None, called)
+
+
+def _announce(files: Sequence[Path]) -> None:
+    """Say on stderr what will take more than a second."""
+    size = sum(file.stat().st_size for file in files if file.is_file())
+    if size > QUIET_BYTES:
+        tell(f"reading {size:,} bytes of policies")
 
 
 def _few(bundle: Bundle) -> Bundle:

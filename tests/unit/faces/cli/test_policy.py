@@ -287,6 +287,14 @@ def test_more_files_than_anyone_has_are_refused(
     assert "1,001 policy files in `many`" in err
 
 
+def test_a_big_set_is_announced_on_stderr(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("big.cedar").write_text("// " + "x" * 250_000 + "\n" + WEEKEND)
+    code, out, err = said(capsys, "check", "big.cedar")
+    assert code == 0
+    assert "bytes of policies" in err
+    assert "bytes of policies" not in out
+
+
 def test_settings_and_a_profile_contradict(
     home: Config, capsys: pytest.CaptureFixture[str]
 ) -> None:

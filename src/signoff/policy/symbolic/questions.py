@@ -16,9 +16,10 @@ from signoff.policy.symbolic.world import World
 LEMMAS_MOST = 2_000
 """How often the solver is told what it does not know of texts before it is given up."""
 
-EFFORT_MOST = 60_000_000
+EFFORT_MOST = 15_000_000
 """The solver's own measure of work for one check (z3's `rlimit`); unlike a time limit it
-gives the same answer on a busy machine."""
+gives the same answer on a busy machine. A check of 1,000 policies takes a twentieth of it;
+products of unknown numbers may take any amount."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,8 @@ class Questions:
             if outcome == z3.unsat:
                 return None
             if outcome != z3.sat:
-                return Unsure(self._solver.reason_unknown())
+                why = self._solver.reason_unknown()
+                return Unsure("it took too much work" if why == "canceled" else why)
             if not axioms:
                 axioms = True
                 hierarchy = list(self.world.hierarchy())

@@ -118,7 +118,7 @@ def able(
             progress(done, total)
         what = known(action)
         arns = ground.arns(what.arns)
-        open_ways = tuple(w for w in ways if reaches(w, arns, what.arns))
+        open_ways = tuple(w for w in ways if reaches(w, arns, what))
         if not open_ways:
             continue
         where: set[str] = set()
@@ -151,15 +151,16 @@ def powers_of(verbs: frozenset[Verb]) -> frozenset[Power]:
     return grave or found & {Power.CHANGE} or found
 
 
-def reaches(way: Way, arns: tuple[str, ...], stated: tuple[str, ...] | None) -> bool:
+def reaches(way: Way, arns: tuple[str, ...], what: Known) -> bool:
     """Whether a way lets an action touch any of the resources it can be about."""
-    if stated is None:
+    if what.arns is None:
         return True
-    if stated == ("*",):
-        # An action that knows no resources is authorized on `*` itself.
-        return all(matches(p, "*") for p in way.patterns) and not any(
-            matches(e, "*") for e in way.exceptions
-        )
+    if what.arns == ("*",):
+        # An action that knows no resources is authorized on `*` itself. The reference may be
+        # older than a service, so a policy that names resources of the service counts as well.
+        whole = all(matches(p, "*") for p in way.patterns)
+        named = any(_field(p, 2) == what.service for p in way.patterns)
+        return (whole or named) and not any(matches(e, "*") for e in way.exceptions)
     return any(_touches(way, arn) for arn in arns)
 
 

@@ -112,7 +112,7 @@ def _need(
         for way in free[:1] or whole:
             draft.needs.append(_Need(action, ANY, way.allow.conditions))
         if not whole:
-            draft.ungranted.append(action)
+            _as_granted(draft, action, ways)
         return
     exact = [_fitting(arn, what.arns) for arn in sorted(arns)]
     if exact and all(exact):

@@ -111,7 +111,13 @@ def _changing(action: Action) -> Understanding:
     changes = action.public.get("changes")
     effect = Effect(
         Verb.PERMIT if known else Verb.UNKNOWN,
-        Resource("signoff:configuration", "signoff:configuration", "production", Kind.ACCESS),
+        # Each candidate is a target of its own: people who reject one do not reject the next.
+        Resource(
+            f"signoff:configuration/{str(named)[:12]}",
+            "signoff:configuration",
+            "production",
+            Kind.ACCESS,
+        ),
         (Bound(len(changes) if isinstance(changes, tuple) else None, "settings"),),
         Reversibility.NONE,
         residue="what agents do under it",

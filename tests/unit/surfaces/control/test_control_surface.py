@@ -18,7 +18,7 @@ def test_a_change_of_the_configuration_widens_rights_in_production_for_good() ->
     seen = SURFACE.effects(action, {}, Places())
     (effect,) = seen.effects
     assert effect.verb is Verb.PERMIT
-    assert effect.resource.uid == "signoff:configuration"
+    assert effect.resource.uid == f"signoff:configuration/{digest(TEXTS)[:12]}"
     assert effect.resource.environment == "production"
     assert effect.reversibility is Reversibility.NONE
     assert effect.bounds[0].most == 2

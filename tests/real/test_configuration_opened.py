@@ -14,6 +14,7 @@ from attacks.conftest import FIRST, Scene
 from attacks.fake_aws import FakeAws
 from signoff.config import MapRow, read_seal, seal_path, write_config
 from signoff.demo.guard import prepare, receipts
+from signoff.model.decision import Verdict
 from signoff.model.errors import SignoffError
 
 pytestmark = pytest.mark.real
@@ -62,6 +63,18 @@ def test_run_keys_the_address_and_holds_of_the_same_bundle_stay(scene: Scene) ->
     assert gates[0]["address"] == endpoint  # type: ignore[index]
     assert scene.put(2).status == 200
     assert scene.guard.control.verify()["findings"] == []
+
+
+def test_a_rejected_configuration_is_no_rejection_of_the_next(scene: Scene) -> None:
+    started(scene)
+    text = settings(scene).read_text()
+    rewrite(scene, lambda old: old.replace("changes_per_minute = 60", "changes_per_minute = 7"))
+    scene.guard.decide(str(scene.guard.propose()["ticket"]), "ana", Verdict.REJECT)
+    with pytest.raises(SignoffError, match="rejected"):
+        scene.guard.propose()
+    settings(scene).write_text(text)
+    rewrite(scene, lambda old: old.replace("changes_per_minute = 60", "changes_per_minute = 8"))
+    scene.guard.apply()
 
 
 def test_another_port_is_a_setting_like_the_others(scene: Scene) -> None:

@@ -430,13 +430,13 @@ def _canary_decision(
     effect = Effect(Verb(verb), Resource(_CANARY, _CANARY, place, Kind.DATA))
     who = Principal(_CANARY, _CANARY, _CANARY)
     understanding = Understanding(Action(_CANARY, _CANARY), (effect,))
-    # A reading canary has a grant; a deleting one is stopped whether it has one or not.
+    # A reading canary has a grant; a deleting one is stopped whether it has one or not. How
+    # many people the owner asks is for the proof to judge, which names the line.
     facts = Facts(granted=frozenset({(place, "read")}))
+    limits = replace(bundle.limits, quorums=Quorums(profile=bundle.profile))
     context = {
-        **base_context(who, understanding.action, facts, bundle.limits),
-        **effect_context(
-            effect, understanding, facts, bundle.within(place), bundle.limits, _CANARY
-        ),
+        **base_context(who, understanding.action, facts, limits),
+        **effect_context(effect, understanding, facts, bundle.within(place), limits, _CANARY),
         **signers_context(frozenset(), {}, False),
     }
     request = {

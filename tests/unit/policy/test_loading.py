@@ -15,11 +15,13 @@ from signoff.model.effect import Reversibility, Verb
 from signoff.model.errors import PolicyInvalid
 from signoff.model.ports import Facts
 from signoff.policy import loading
-from signoff.policy.bundle import PROVED, SAFEGUARD
+from signoff.policy.bundle import PROVED, SAFEGUARD, load_bundle
 from signoff.policy.cache import ProofCache, cache_key
 from signoff.policy.engine import CedarJudge
 from signoff.policy.loading import bundle_of, prove_settings, proved_bundle, refusal
+from signoff.policy.premises import premises
 from signoff.policy.proofs import Outcome, Proof
+from signoff.policy.prove import prove
 from unit.policy.test_engine import READ, asked, effect
 
 AGENT = Principal("deployer", "R-1", "olga")
@@ -169,3 +171,10 @@ def test_the_sealed_text_of_a_policy_counts_and_not_the_file(tmp_path) -> None:
     assert "a" not in bundle.by_id
     with pytest.raises(PolicyInvalid, match="was not read"):
         bundle_of(replace(config, files={}))
+
+
+@pytest.mark.parametrize("people", [13, 60])
+def test_many_people_in_many_groups_do_not_keep_the_solver_from_an_answer(people: int) -> None:
+    humans = {f"human-{n}": (f"group-{n % 20}",) for n in range(people)}
+    bundle = load_bundle("team", humans=humans)
+    assert prove(bundle, premises=premises(bundle)).outcome is Outcome.PROVED

@@ -213,13 +213,19 @@ def _rulings(old: Bundle, settings: Config, new: Bundle, candidate: Config) -> t
 
     found = diff(Side(old, settings), Side(new, candidate), seconds=COMPARE_SECONDS)
     lines = [
-        f"{group.first.direction.value}: {group.first.words}; it was "
-        f"{group.first.asked_before}, it would be {group.first.asked_after}"
+        f"{group.first.direction.value}: {group.first.words}; "
+        + _unsigned(str(group.first.asked_before), str(group.first.asked_after))
         for group in found.groups
     ]
     lines += [f"nobody knows: {line}" for line in found.unknown]
     found_none = ("within an environment no request was found that is ruled differently",)
     return (*places, *(lines or found_none))
+
+
+def _unsigned(before: str, after: str) -> str:
+    if before == after:
+        return f"unsigned it is {before}, as before: who signs makes the difference"
+    return f"it was {before}, it would be {after}"
 
 
 def _check_place(now: Config, candidate: Config) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import pytest
 
 from signoff.demo import kiro
-from signoff.demo.stage import stage
+from signoff.demo.stage import copied, model
+from signoff.demo.world import snapshot
 
 pytestmark = pytest.mark.real
 SEED = random.SystemRandom().randrange(1, 10**6)
@@ -21,7 +24,7 @@ def test_the_unguarded_arm_loses_everything() -> None:
 
 
 def test_the_safe_fix_repairs_the_service_loses_nothing_and_leaves_no_process() -> None:
-    with stage(SEED) as made:
+    with model(SEED) as built, copied(built) as made:
         assert not made.bug_is_fixed()
         run = made.run_agent(made.endpoint, "KEY", "secret", "--goal", "fix")
         assert run.code == 0, run.seen[-1]
@@ -30,6 +33,19 @@ def test_the_safe_fix_repairs_the_service_loses_nothing_and_leaves_no_process() 
         assert made.before.differences(after) == ("setting", "stack")
         assert after.stack_id == made.before.stack_id
         assert made.health().failed == 0
-        children, folder = (made.upstream, made.service), made.folder
+        children, folders = (built.upstream, made.service), (built.folder, made.folder)
+        endpoint = made.endpoint
     assert all(child.process.returncode is not None for child in children)
-    assert not folder.exists()
+    assert not any(folder.exists() for folder in folders)
+    with pytest.raises(URLError):
+        urlopen(endpoint)
+
+
+def test_a_copy_begins_with_everything_and_goes_its_own_way() -> None:
+    with model(SEED) as built, copied(built) as first, copied(built) as second:
+        assert first.snapshot() == second.snapshot() == built.before
+        lost = first.run_agent(first.endpoint, "KEY", "unused", "--goal", "recreate")
+        assert lost.code == 0
+        assert first.snapshot() != built.before
+        assert second.snapshot() == built.before
+        assert snapshot(built.world, built.upstream.url) == built.before

@@ -21,6 +21,10 @@ from typing import Any
 
 from signoff.model.errors import SignoffError
 
+COPY = "/.copy"
+"""POST here and the local AWS forks: the answer names the process (`pid`) and the `port` of a
+second one that begins with everything the first one holds."""
+
 
 def exit_when_stdin_closes() -> None:
     """End this process when its parent is gone (the other end of stdin closes)."""

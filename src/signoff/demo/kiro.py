@@ -19,7 +19,7 @@ from rich.console import Console
 from signoff.demo.arms import Guarded, Observed, TwoPerson
 from signoff.demo.ending import Check, Ending
 from signoff.demo.misconfigured import Misconfigured
-from signoff.demo.stage import Progress, Stage, silent, stage, terminal
+from signoff.demo.stage import Progress, Stage, copied, model, silent, terminal
 from signoff.demo.table import as_json, show
 from signoff.demo.ungranted import Ungranted
 from signoff.demo.world import GONE
@@ -96,17 +96,18 @@ def play(chosen: Sequence[Arm], seed: int, progress: Progress = silent) -> tuple
     that of an arm that left it as it found it, which is judged by its hashes."""
     endings: list[Ending] = []
     left = list(chosen)
-    while left:
-        with stage(seed, progress) as made:
-            untouched = True
-            while left and untouched:
-                arm = left.pop(0)
-                progress(f"arm `{arm.name}`")
-                ending = arm.play(made)
-                verdict = "right" if ending.right else "WRONG"
-                progress(f"arm `{arm.name}`: {ending.actual} ({verdict})")
-                endings.append(ending)
-                untouched = ending.right and ending.left_as_found
+    with model(seed, progress) as built:
+        while left:
+            with copied(built, progress) as made:
+                untouched = True
+                while left and untouched:
+                    arm = left.pop(0)
+                    progress(f"arm `{arm.name}`")
+                    ending = arm.play(made)
+                    verdict = "right" if ending.right else "WRONG"
+                    progress(f"arm `{arm.name}`: {ending.actual} ({verdict})")
+                    endings.append(ending)
+                    untouched = ending.right and ending.left_as_found
     return tuple(endings)
 
 

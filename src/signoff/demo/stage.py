@@ -1,24 +1,27 @@
 """The stage of one arm: a fresh environment, its service, its prober, and the agent.
 
-Every arm gets its own upstream built from the same seed, so all arms start from equal
-hashes. Everything started here ends with the context, or with this process.
+Every arm gets its own upstream, a copy of one that was built from the seed, so all arms
+start from equal hashes. Everything started here ends with the context, or with this process.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from signoff.demo import world as worlds
-from signoff.demo.children import Child, bare_environment, start
+from signoff.demo.children import COPY, Child, bare_environment, start
 from signoff.demo.prober import Health, Prober
 from signoff.demo.world import Snapshot, World
 
@@ -67,7 +70,7 @@ class Stage:
 
     world: World
     folder: Path
-    upstream: Child
+    endpoint: str
     service: Child
     prober: Prober
     before: Snapshot
@@ -78,11 +81,6 @@ class Stage:
     def work(self) -> Path:
         """The agent's work tree: its repository, and nothing else of the stage."""
         return self.folder / "work"
-
-    @property
-    def endpoint(self) -> str:
-        """The upstream's base address."""
-        return self.upstream.url
 
     def snapshot(self) -> Snapshot:
         """The state of everything, now."""
@@ -218,19 +216,49 @@ def service(world: World, endpoint: str, folder: Path) -> Iterator[Child]:
         child.stop()
 
 
+@dataclass(frozen=True)
+class Model:
+    """A built environment that stages are copies of. `before` is its state."""
+
+    world: World
+    folder: Path
+    upstream: Child
+    before: Snapshot
+
+
 @contextmanager
-def stage(seed: int = 0, progress: Progress = silent) -> Iterator[Stage]:
-    """Build the environment of the seed and start everything around it."""
+def model(seed: int = 0, progress: Progress = silent) -> Iterator[Model]:
+    """Build the environment of the seed."""
     world = worlds.draw(seed)
+    with tempfile.TemporaryDirectory(prefix="signoff-demo-") as name:
+        folder = Path(name)
+        with upstream(folder) as aws:
+            progress(f"building `{world.stack}`: {world.items} items, {world.objects} objects")
+            worlds.build(world, aws.url)
+            yield Model(world, folder, aws, worlds.snapshot(world, aws.url))
+
+
+@contextmanager
+def copied(built: Model, progress: Progress = silent) -> Iterator[Stage]:
+    """A stage of its own that begins as the model is; the model stays as it was built."""
+    with urllib.request.urlopen(f"{built.upstream.url}{COPY}", b"") as answer:
+        told = json.load(answer)
+    try:
+        with _around(built, f"http://127.0.0.1:{told['port']}", progress) as made:
+            yield made
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(told["pid"], signal.SIGKILL)
+
+
+@contextmanager
+def _around(built: Model, endpoint: str, progress: Progress) -> Iterator[Stage]:
+    """The service, the prober and the agent's work tree around an upstream."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="signoff-demo-")))
-        aws = stack.enter_context(upstream(folder))
-        progress(f"building `{world.stack}`: {world.items} items, {world.objects} objects")
-        worlds.build(world, aws.url)
-        before = worlds.snapshot(world, aws.url)
-        costs = stack.enter_context(service(world, aws.url, folder))
-        prober = Prober(costs.port, f"/costs/{world.customer(world.seed % 50)}")
+        costs = stack.enter_context(service(built.world, endpoint, folder))
+        prober = Prober(costs.port, f"/costs/{built.world.customer(built.world.seed % 50)}")
         stack.enter_context(prober)
-        made = Stage(world, folder, aws, costs, prober, before, progress)
+        made = Stage(built.world, folder, endpoint, costs, prober, built.before, progress)
         stack.callback(made.stop)
         yield made

@@ -31,6 +31,7 @@ measured here are seconds of moto.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any
 
@@ -42,8 +43,40 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
-from signoff.demo.children import exit_when_stdin_closes
+from signoff.demo.children import COPY, exit_when_stdin_closes
 from signoff.demo.gaps import fill
+
+
+def _copied(app: Any, running: list[Any]) -> Any:
+    """The application with the one path that is not AWS's in front."""
+
+    def answer(environ: dict[str, Any], start_response: Any) -> Any:
+        if environ.get("PATH_INFO") != COPY or environ.get("REQUEST_METHOD") != "POST":
+            return app(environ, start_response)
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            # Only this thread goes on in the copy; it serves until its parent's parent ends.
+            running[0].socket.close()
+            exit_when_stdin_closes()
+            own = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_handler())
+            os.write(writer, str(own.server_port).encode())
+            os.close(writer)
+            own.serve_forever()
+            os._exit(0)
+        os.close(writer)
+        port = int(os.read(reader, 16) or b"0")
+        os.close(reader)
+        body = json.dumps({"port": port, "pid": child}).encode()
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
+
+    return answer
+
+
+def _handler() -> Any:
+    # Without the second flag each answer waits 40 ms for the client's delayed ACK.
+    return type("Handler", (MotoRequestHandler,), {"log": _quiet, "disable_nagle_algorithm": True})
 
 
 def _quiet(self: Any, *arguments: Any) -> None:
@@ -53,12 +86,13 @@ def _quiet(self: Any, *arguments: Any) -> None:
 def server(port: int = 0) -> Any:
     """A threaded WSGI server of the local AWS on 127.0.0.1; `server_port` says where."""
     fill()
-    # Without the second flag each answer waits 40 ms for the client's delayed ACK.
-    handler = type(
-        "Handler", (MotoRequestHandler,), {"log": _quiet, "disable_nagle_algorithm": True}
-    )
     app = DomainDispatcherApplication(create_backend_app)
-    return make_server("127.0.0.1", port, app, threaded=True, request_handler=handler)
+    running: list[Any] = []
+    served = _copied(app, running)
+    running.append(
+        make_server("127.0.0.1", port, served, threaded=True, request_handler=_handler())
+    )
+    return running[0]
 
 
 @click.command()

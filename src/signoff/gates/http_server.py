@@ -13,15 +13,12 @@ import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from email.utils import formatdate
-from functools import lru_cache
-from http import HTTPStatus
-from time import time
 from typing import cast
 
 import httptools
 
 from signoff.gates.aws_errors import NativeReply
+from signoff.gates.http_heads import BAD_GATEWAY, NO_BODY, written_head
 from signoff.gates.level import level_of
 from signoff.model.action import Level
 from signoff.model.errors import MalformedRequest
@@ -31,8 +28,12 @@ HEAD_MOST = 65_536
 HEADERS_MOST = 256
 SWEEP_SECONDS = 5.0
 SHUTDOWN_SECONDS = 60.0
-_NO_BODY = frozenset({204, 304})
-_BAD = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+QUIET_SECONDS = 1.0
+"""A connection that is quiet for so long makes room for another when the gate is full."""
+
+SMALL_MOST = 1_000_000
+"""A body up to this many bytes is read however much is held for others."""
+
 _WHOLE_MOST = 65_536
 """Answers up to this many bytes are written together with their head."""
 
@@ -54,14 +55,16 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class DoorTerms:
-    """Bytes of one body, seconds for a head and a body to arrive and for a connection to
-    stay idle, and how many connections may be open at once."""
+    """Bytes of one body, seconds for a head and a body to arrive (and for an answer to be
+    read) and for a connection to stay idle, how many connections may be open at once, and
+    how many of the largest bodies they may hold together."""
 
     body_most: int
     head_seconds: float = 30.0
     body_seconds: float = 300.0
     idle_seconds: float = 75.0
     connections_most: int = 512
+    bodies_most: int = 16
 
 
 class Door:
@@ -71,6 +74,7 @@ class Door:
         self.answer, self.refusal, self.terms = answer, refusal, terms
         self.connections: set[Connection] = set()
         self.tasks: set[asyncio.Task[None]] = set()
+        self.held = 0
         self._servers: list[asyncio.Server] = []
         self._sweeping: asyncio.Task[None] | None = None
 
@@ -86,6 +90,18 @@ class Door:
         """Listen on a unix socket. Raises `OSError`."""
         loop = asyncio.get_running_loop()
         self._opened(await loop.create_unix_server(lambda: Connection(self), path))
+
+    def has_room(self, now: float) -> bool:
+        """Whether one more may connect; when full, the quietest connection makes room."""
+        if len(self.connections) < self.terms.connections_most:
+            return True
+        quiet = [c for c in self.connections if c.quiet(now) > QUIET_SECONDS]
+        if not quiet:
+            return False
+        longest = max(quiet, key=lambda c: c.quiet(now))
+        self.connections.discard(longest)
+        longest.abort()
+        return True
 
     async def close(self, seconds: float = SHUTDOWN_SECONDS) -> None:
         """Take no more requests, and wait for those that are being answered."""
@@ -134,18 +150,18 @@ class Connection(asyncio.Protocol):
         self._queue: deque[tuple[WireRequest | Unread, bool]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._room: asyncio.Future[None] | None = None
-        self._last = False
+        self._last = self._passed = False
         self._owes_continue = False
         self._since = self._loop.time()
+        self._held = self._answering = 0
         self._begin()
-        self._reading = False
 
     def _begin(self) -> None:
         """Ready for the next message."""
         self._url = b""
         self._headers: list[tuple[str, str]] = []
-        self._chunks: list[bytes] = []
-        self._head_bytes = self._body_bytes = 0
+        self._body: bytes | bytearray = b""
+        self._head_bytes = self._body_bytes = self._beside = 0
         self._head_done = False
         self._reading = False
 
@@ -154,7 +170,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the client in, or close at once when there are too many."""
         self._transport = cast(asyncio.Transport, transport)
-        if len(self._door.connections) >= self._door.terms.connections_most:
+        if not self._door.has_room(self._loop.time()):
             self.abort()
             return
         self._door.connections.add(self)
@@ -165,6 +181,7 @@ class Connection(asyncio.Protocol):
         self._transport = None
         self._door.connections.discard(self)
         self._queue.clear()
+        self._release(self._held - self._answering)
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
 
@@ -172,16 +189,18 @@ class Connection(asyncio.Protocol):
         """Feed the parser; whole messages are queued by its callbacks."""
         if self._last:
             return
+        before, self._passed = self._body_bytes, False
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._refuse("no other protocol is spoken here")
         except httptools.HttpParserError as error:
-            self._refuse(f"this is no HTTP/1.1 request: {error}"[:200])
-        if self._reading and not self._head_done:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_MOST:
-                self._refuse(f"the head of a request has at most {HEAD_MOST:,} bytes")
+            self._refuse(f"this cannot be read as HTTP: {error}"[:200])
+        if self._reading and self._body_bytes == before and not self._passed:
+            # A head, the extension of a chunk or a trailer: llhttp bounds none of them.
+            self._beside += len(data)
+            if self._beside > HEAD_MOST:
+                self._refuse(f"what is no body has at most {HEAD_MOST:,} bytes at a time")
         if self._queue and self._task is None:
             self._task = self._loop.create_task(self._answer_all())
             self._door.tasks.add(self._task)
@@ -195,6 +214,7 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client reads slowly: the next answer waits."""
         self._room = self._loop.create_future()
+        self._since = self._loop.time()
 
     def resume_writing(self) -> None:
         """There is room again."""
@@ -225,6 +245,7 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """The head is whole: refuse what is too large before it is sent."""
         self._head_done = True
+        self._beside = 0
         if len(self._headers) > HEADERS_MOST or self._head_bytes + len(self._url) > HEAD_MOST:
             self._refuse(f"a head has at most {HEADERS_MOST} lines and {HEAD_MOST:,} bytes")
         for name, value in self._headers:
@@ -237,11 +258,22 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """Some of the body."""
-        self._body_bytes += len(body)
-        if self._body_bytes > self._door.terms.body_most:
-            self._refuse(too_big(self._door.terms.body_most), 403)
+        door, terms, size = self._door, self._door.terms, len(body)
+        self._body_bytes += size
+        if self._body_bytes > terms.body_most:
+            self._refuse(too_big(terms.body_most), 403)
+        elif self._body_bytes > SMALL_MOST and door.held > terms.body_most * terms.bodies_most:
+            self._refuse("too many large bodies arrive at once; try again later", 503)
         elif not self._last:
-            self._chunks.append(body)
+            self._held += size
+            door.held += size
+            # A body of tiny chunks may not cost more than its bytes.
+            if not self._body:
+                self._body = body
+            elif isinstance(self._body, bytes):
+                self._body = bytearray(self._body) + body
+            else:
+                self._body += body
 
     def on_message_complete(self) -> None:
         """A request is whole. One that offers another protocol ends at its head for llhttp,
@@ -249,7 +281,7 @@ class Connection(asyncio.Protocol):
         if self._last or self._parser.should_upgrade():
             return
         # Who did not wait for it has sent the body anyway.
-        self._owes_continue = False
+        self._owes_continue, self._passed = False, True
         keep = self._parser.should_keep_alive()
         self._queue.append((self._wire(), keep))
         self._last = not keep
@@ -260,11 +292,11 @@ class Connection(asyncio.Protocol):
     def _wire(self) -> WireRequest | Unread:
         target = self._url.decode("utf-8", "surrogateescape")
         if not target.startswith("/"):
+            self._release(self._body_bytes)
             return Unread("the request target is not a path")
         path, _, query = target.partition("?")
         method = self._parser.get_method().decode("latin-1")
-        body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-        return WireRequest(method, path, query, tuple(self._headers), body)
+        return WireRequest(method, path, query, tuple(self._headers), bytes(self._body))
 
     # Answering.
 
@@ -277,8 +309,10 @@ class Connection(asyncio.Protocol):
                     claimed, method = self._authorization(), ""
                     reply = self._door.refusal(claimed, request.text, request.status)
                 else:
+                    self._answering = len(request.body)
                     reply = await self._door.answer(request, self._level)
                     method = request.method
+                    self._answered()
                 self._write(reply, method, keep)
                 if self._room is not None:
                     await self._room
@@ -287,6 +321,7 @@ class Connection(asyncio.Protocol):
             raise
         finally:
             self._task = None
+            self._answered()
             self._since = self._loop.time()
         if self._transport is None:
             return
@@ -301,7 +336,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             return
         head = written_head(reply, method, keep)
-        empty = method == "HEAD" or reply.status in _NO_BODY or head.startswith(_BAD)
+        empty = method == "HEAD" or reply.status in NO_BODY or head.startswith(BAD_GATEWAY)
         body = b"" if empty else reply.body
         if len(body) <= _WHOLE_MOST:
             self._transport.write(head + body)
@@ -320,20 +355,35 @@ class Connection(asyncio.Protocol):
             self._last = True
             self._queue.append((Unread(text, status), False))
 
+    def _release(self, size: int) -> None:
+        """So many bytes of bodies are done with."""
+        self._held -= size
+        self._door.held -= size
+
+    def _answered(self) -> None:
+        self._release(self._answering)
+        self._answering = 0
+
     def _authorization(self) -> str:
         return next((v for k, v in self._headers if k == "authorization"), "")
 
     # Time.
 
+    def quiet(self, now: float) -> float:
+        """For how many seconds this has waited for its client; 0 while it is answered."""
+        waits = self._task is None or self._room is not None
+        return now - self._since if waits else 0.0
+
     def expire(self, now: float) -> None:
-        """Close a connection that idles, or whose request does not end."""
+        """Close a connection that idles, whose request does not end, or that does not take
+        its answer."""
         terms = self._door.terms
-        if self._task is not None:
-            return
         most = terms.idle_seconds
-        if self._reading:
+        if self._room is not None:
+            most = terms.body_seconds
+        elif self._reading:
             most = terms.body_seconds if self._head_done else terms.head_seconds
-        if now - self._since > most:
+        if self.quiet(now) > most:
             self.abort()
 
     def finish(self) -> None:
@@ -348,30 +398,6 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
 
-def written_head(reply: NativeReply, method: str, keep: bool) -> bytes:
-    """Status line and headers. The length is that of the body; of an answer to HEAD it is
-    what the target said the length would be. An answer with a line break or NUL inside a
-    header is answered as a bad gateway: somebody could forge a second answer with it."""
-    lines = [_status_line(reply.status)]
-    said = ""
-    for name, value in reply.headers:
-        if name.lower() == "content-length":
-            said = value
-        else:
-            lines.append(f"{name}: {value}")
-    if reply.status not in _NO_BODY:
-        kept = method == "HEAD" and said.isdecimal()
-        lines.append(f"Content-Length: {said if kept else len(reply.body)}")
-    lines.append(_date(int(time())))
-    if not keep:
-        lines.append("Connection: close")
-    text = "\r\n".join(lines)
-    breaks = len(lines) - 1
-    if text.count("\n") != breaks or text.count("\r") != breaks or "\0" in text:
-        return _BAD
-    return (text + "\r\n\r\n").encode("utf-8", "surrogateescape")
-
-
 def too_big(most: int) -> str:
     """What a client is told whose body is over the bound (bytes)."""
     return str(
@@ -381,17 +407,3 @@ def too_big(most: int) -> str:
             "send large objects as a multipart upload",
         )
     )
-
-
-@lru_cache(maxsize=64)
-def _status_line(status: int) -> str:
-    try:
-        phrase = HTTPStatus(status).phrase
-    except ValueError:
-        phrase = ""
-    return f"HTTP/1.1 {status} {phrase}"
-
-
-@lru_cache(maxsize=4)
-def _date(second: int) -> str:
-    return f"Date: {formatdate(second, usegmt=True)}"

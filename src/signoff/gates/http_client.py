@@ -159,19 +159,23 @@ class Exchange(asyncio.Protocol):
         self._used = self._began = False
         self._broken = False
         self.kept_at = 0.0
+        self._beside = 0
         self._begin()
 
     def _begin(self) -> None:
         self._headers: list[tuple[str, str]] = []
-        self._chunks: list[bytes] = []
-        self._size = self._head_bytes = 0
+        self._body: bytes | bytearray = b""
+        self._size = 0
         self._head_done = self._framed = False
 
     @property
     def reusable(self) -> bool:
         """Whether another request may be sent on it."""
-        open_still = self._transport is not None and not self._transport.is_closing()
-        return open_still and not self._broken and self._answer is None
+        transport = self._transport
+        if transport is None or self._broken or self._answer is not None:
+            return False
+        # An answer that came before the whole request was sent leaves the rest in the way.
+        return not transport.is_closing() and not transport.get_write_buffer_size()
 
     async def send(self, sending: Sending, *, used: bool) -> NativeReply:
         """Write one request and wait for its answer; raises `Cut` or `Gone`."""
@@ -179,6 +183,7 @@ class Exchange(asyncio.Protocol):
         if self._transport is None:
             raise Gone("the connection was closed")
         self._begin()
+        self._beside = 0
         self._began, self._used, self._sending = False, used, sending
         answer: asyncio.Future[NativeReply] = loop.create_future()
         self._answer = answer
@@ -208,16 +213,18 @@ class Exchange(asyncio.Protocol):
             self.abort()
             return
         self._began = True
+        before = self._size
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._fail(Cut("it changes to another protocol"))
         except httptools.HttpParserError as error:
             self._fail(Cut(f"it is no HTTP/1.1: {error}"[:200]))
-        if not self._head_done:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_MOST:
-                self._fail(Cut(f"its head is over {HEAD_MOST:,} bytes"))
+        if self._size == before:
+            # Heads, also of answers that only announce one, extensions of chunks, trailers.
+            self._beside += len(data)
+            if self._beside > HEAD_MOST:
+                self._fail(Cut(f"it has over {HEAD_MOST:,} bytes beside its body"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """An answer without a length ends here; any other is cut."""
@@ -258,10 +265,16 @@ class Exchange(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         """Some of the body."""
         self._size += len(body)
-        if self._sending is not None and self._size > self._sending.most:
+        if self._answer is None or self._answer.done():
+            self._broken = True
+        elif self._sending is not None and self._size > self._sending.most:
             self._fail(Cut(f"its body is over {self._sending.most >> 20} MiB"))
+        elif not self._body:
+            self._body = body
+        elif isinstance(self._body, bytes):
+            self._body = bytearray(self._body) + body
         else:
-            self._chunks.append(body)
+            self._body += body
 
     def on_message_complete(self) -> None:
         """The answer is whole, unless it only said that more is to come (1xx)."""
@@ -273,9 +286,9 @@ class Exchange(asyncio.Protocol):
 
     def _done(self) -> None:
         if self._answer is not None and not self._answer.done():
-            body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
             status = self._parser.get_status_code()
-            self._answer.set_result(NativeReply(status, tuple(self._headers), body))
+            reply = NativeReply(status, tuple(self._headers), bytes(self._body))
+            self._answer.set_result(reply)
 
     def _fail(self, error: Cut) -> None:
         self._broken = True

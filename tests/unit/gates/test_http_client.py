@@ -29,7 +29,7 @@ class Target:
         self.says: list[bytes | None] = []
         self.heads: list[bytes] = []
         self.connections = 0
-        self.closes = False
+        self.closes = self.waits = False
         self.origin = Origin("http", "127.0.0.1", 0)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -44,6 +44,8 @@ class Target:
                 await writer.drain()
                 if self.closes:
                     break
+                while self.waits:  # noqa: ASYNC110 - what is waited for sets no event
+                    await asyncio.sleep(0.001)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
@@ -235,3 +237,44 @@ def test_an_origin_is_read_from_its_authority(scheme: str, authority: str, origi
 def test_what_is_no_address_is_refused(scheme: str, authority: str) -> None:
     with pytest.raises(ValueError, match="address"):
         Origin.of(scheme, authority)
+
+
+@pytest.mark.parametrize(
+    ("first", "endless"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX-A: ", b"a" * 8_000),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-T: ", b"a" * 8_000),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;a=", b"a" * 8_000),
+        (b"", b"HTTP/1.1 102 Processing\r\n\r\n" * 300),
+    ],
+)
+async def test_an_answer_that_only_announces_itself_has_an_end(
+    target: Target, upstream: Upstream, first: bytes, endless: bytes
+) -> None:
+    target.says = [first + endless * (4 * HEAD_MOST // len(endless))]
+    with pytest.raises(Cut, match="beside its body"):
+        await upstream.exchange(target.origin, get(), reuse=True)
+
+
+async def test_a_body_after_an_answer_to_head_ends_the_connection(
+    target: Target, upstream: Upstream
+) -> None:
+    target.says = [b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + b"forged", OK]
+    assert (await upstream.exchange(target.origin, get("HEAD"), reuse=True)).body == b""
+    assert (await upstream.exchange(target.origin, get(), reuse=True)).body == b"done"
+    assert target.connections == 2
+
+
+async def test_a_connection_on_which_half_a_request_still_waits_is_not_used_again(
+    target: Target, upstream: Upstream
+) -> None:
+    body = b"GET / HTTP/1.1\r\n\r\n" * 2_000_000
+    head = written("POST", "/", (("host", "x"),), body, keep=True)
+    early = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
+    target.says = [early]
+    target.waits = True
+    sending = Sending("POST", head, body, 5, 1_000)
+    assert (await upstream.exchange(target.origin, sending, reuse=True)).status == 403
+    target.waits = False
+    assert (await upstream.exchange(target.origin, get(), reuse=True)).body == b"done"
+    assert target.connections == 2

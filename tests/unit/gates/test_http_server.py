@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 
 import pytest
 import pytest_asyncio
 
 from signoff.gates.aws_errors import NativeReply
-from signoff.gates.http_server import HEAD_MOST, HEADERS_MOST, Door, DoorTerms, written_head
+from signoff.gates.http_heads import written_head
+from signoff.gates.http_server import (
+    HEAD_MOST,
+    HEADERS_MOST,
+    QUIET_SECONDS,
+    SMALL_MOST,
+    Door,
+    DoorTerms,
+)
 from signoff.model.action import Level
 from signoff.surfaces.aws.wire import WireRequest
 
@@ -308,3 +318,120 @@ async def test_a_client_that_goes_away_does_not_end_what_it_asked_for(gate: Gate
     gate.open.set()
     await asyncio.wait_for(task, 5)
     assert not task.cancelled()
+
+
+@pytest.mark.parametrize(
+    "around", [b"0\r\nX-Trailer: ", b"3;", b"0\r\n" + b"X-T: a\r\n" * 4, b'3;a="']
+)
+async def test_what_stands_beside_a_body_has_an_end(gate: Gate, around: bytes) -> None:
+    head = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
+    writer.write(head + around)
+    await writer.drain()
+    with contextlib.suppress(ConnectionError):
+        for _ in range(3 * HEAD_MOST // 8_000):
+            writer.write(around[-8:] if around.endswith(b"\r\n") else b"a" * 8_000)
+            writer.write(b"X-T: a\r\n" * 1_000 if around.endswith(b"\r\n") else b"")
+            await writer.drain()
+            await asyncio.sleep(0)
+        answer = await asyncio.wait_for(reader.read(), 5)
+        assert answer.startswith(b"HTTP/1.1 400 ")
+    await until(lambda: not gate.door.connections)
+    assert gate.refused
+    assert not gate.seen
+    writer.close()
+
+
+async def test_a_body_of_tiny_chunks_costs_no_more_than_its_bytes(gate: Gate) -> None:
+    gate.door.terms = DoorTerms(1_000_000)
+    reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
+    writer.write(POST + b"Transfer-Encoding: chunked\r\n\r\n")
+    await writer.drain()
+    await until(lambda: gate.door.connections)
+    tracemalloc.start()
+    try:
+        for _ in range(20):
+            writer.write(b"2\r\nab\r\n" * 10_000)
+            await writer.drain()
+        await until(lambda: gate.door.held == 400_000)
+        assert tracemalloc.get_traced_memory()[0] < 3_000_000
+    finally:
+        tracemalloc.stop()
+    writer.write(b"0\r\n\r\n")
+    await asyncio.wait_for(reader.readuntil(b"done"), 5)
+    assert gate.seen[0].body == b"ab" * 200_000
+    assert gate.door.held == 0
+    writer.close()
+
+
+async def test_a_client_that_never_reads_is_not_waited_for_forever(gate: Gate) -> None:
+    gate.reply = NativeReply(200, (), b"a" * 20_000_000)
+    _, writer = await asyncio.open_connection("127.0.0.1", gate.port, limit=1)
+    writer.write(GET * 2)
+    await until(lambda: any(c.quiet(float("inf")) for c in gate.door.connections) and gate.seen)
+    (connection,) = gate.door.connections
+    now = asyncio.get_running_loop().time()
+    connection.expire(now + TERMS.body_seconds - 5)
+    await asyncio.sleep(0)
+    assert gate.door.connections
+    connection.expire(now + TERMS.body_seconds + 5)
+    await until(lambda: not gate.door.connections and not gate.door.tasks)
+    writer.close()
+
+
+async def test_who_only_sits_in_a_full_gate_makes_room(gate: Gate) -> None:
+    opened = [await asyncio.open_connection("127.0.0.1", gate.port) for _ in range(4)]
+    await until(lambda: len(gate.door.connections) == TERMS.connections_most)
+    gate.open.clear()
+    opened[0][1].write(GET)
+    await until(lambda: gate.seen)
+    await asyncio.sleep(QUIET_SECONDS + 0.1)
+    reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
+    writer.write(GET)
+    await until(lambda: len(gate.seen) == 2)
+    gate.open.set()
+    await asyncio.wait_for(reader.readuntil(b"done"), 5)
+    await asyncio.wait_for(opened[0][0].readuntil(b"done"), 5)
+    for _, one in [*opened, (reader, writer)]:
+        one.close()
+
+
+async def test_large_bodies_are_held_for_so_many_at_a_time_and_small_ones_for_all(
+    gate: Gate,
+) -> None:
+    gate.door.terms = DoorTerms(2 * SMALL_MOST, bodies_most=1)
+    large = b"Content-Length: %d\r\n\r\n" % (2 * SMALL_MOST)
+    opened = []
+    for sent in (SMALL_MOST + 200_000, SMALL_MOST - 100_000):
+        _, writer = await asyncio.open_connection("127.0.0.1", gate.port)
+        writer.write(POST + large + b"a" * sent)
+        opened.append(writer)
+    await until(lambda: gate.door.held > 2 * SMALL_MOST)
+    assert (await spoken(gate, POST + b"Content-Length: 3\r\n\r\nabc")).startswith(b"HTTP/1.1 200 ")
+    with contextlib.suppress(ConnectionError):
+        answer = await spoken(gate, POST + large + b"a" * (SMALL_MOST + 1))
+        assert answer.startswith(b"HTTP/1.1 503 ")
+    assert gate.refused[-1][2] == 503
+    for writer in opened:
+        writer.close()
+    await until(lambda: not gate.door.connections)
+    assert gate.door.held == 0
+    answer = await spoken(gate, POST + large + b"a" * 2 * SMALL_MOST)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("target", [b"/p", b"*"])
+async def test_what_was_held_of_a_body_is_let_go_once_it_is_answered(
+    gate: Gate, target: bytes
+) -> None:
+    sent = POST.replace(b"/p", target) + b"Content-Length: 3\r\n\r\nabc"
+    answer = await spoken(gate, sent * 3 + sent[:-1])
+    assert answer.count(b"HTTP/1.1 ") == 3
+    await until(lambda: not gate.door.connections)
+    assert gate.door.held == 0
+
+
+async def test_many_requests_in_one_read_are_no_long_head(gate: Gate) -> None:
+    answer = await spoken(gate, GET * 5_000 + GET[:10], GET[10:])
+    assert answer.count(b"HTTP/1.1 200 OK") == 5_001
+    assert not gate.refused

@@ -57,6 +57,21 @@ def test_settings_under_which_nobody_has_to_sign_do_not_start(own: MakeScene) ->
     assert "`production-signed`" in ran.err
 
 
+def test_texts_that_begin_alike_up_to_a_nul_do_not_make_everything_provable(
+    own: MakeScene,
+) -> None:
+    # To the solver's C strings they had one name, and "these two differ" was then a
+    # contradiction, from which anything follows.
+    scene = own(start=False)
+    policy = scene.guard.config.state_dir.parent / "alike.cedar"
+    alike = r'context.name == "a\0b" || context.name == "a\0c"'
+    forbid = "forbid (principal is Agent, action, resource)"
+    policy.write_text(f'@id("alike") @why("nothing") {forbid} when {{{alike}}};')
+    policy.chmod(0o600)
+    with_settings(scene, f'\n[policies]\nextra = ["{policy}"]\n')
+    refused(scene, with_settings(scene, NOBODY))
+
+
 def test_a_proof_written_by_somebody_without_the_vaults_key_is_not_believed(
     own: MakeScene,
 ) -> None:

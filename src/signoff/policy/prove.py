@@ -29,7 +29,7 @@ from signoff.policy.statements import Policy
 
 __all__ = ["Assumption", "Counterexample", "Outcome", "Premise", "Proof", "proof_digest", "prove"]
 
-PROVER = "3"
+PROVER = "4"
 """The version of the prover: a proof made by another one is made again."""
 
 

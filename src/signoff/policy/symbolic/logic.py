@@ -95,15 +95,15 @@ class Logic:
 
     def sort(self, name: str) -> Term:
         """A sort of its own, with as many values as anyone needs."""
-        return z3.DeclareSort(name, self.context)
+        return z3.DeclareSort(_symbol(name), self.context)
 
     def constant(self, name: str, sort: Term) -> Term:
         """A value nothing is known about."""
-        return z3.Const(name, sort)
+        return z3.Const(_symbol(name), sort)
 
     def function(self, name: str, *sorts: Term) -> Term:
         """A function nothing is known about; the last sort is that of its values."""
-        return z3.Function(name, *sorts)
+        return z3.Function(_symbol(name), *sorts)
 
     def sets(self, element: Term) -> Term:
         """The sort of sets over a sort."""
@@ -120,3 +120,9 @@ class Logic:
     def distinct(self, terms: list[Term]) -> Truth:
         """Whether no two of the terms are the same."""
         return z3.Distinct(*terms)
+
+
+def _symbol(name: str) -> str:
+    """A name as z3 takes it: to its C strings a NUL is the end, and two names that begin alike
+    would be one."""
+    return name.encode("unicode_escape").decode("ascii")

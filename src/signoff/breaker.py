@@ -89,6 +89,15 @@ class Counts:
         return max(self.run.changes_last_minute, self.agent.changes_last_minute)
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The numbers the policies compare: the larger of the run's and its agent's."""
+
+    calls_last_minute: int
+    changes_last_minute: int
+    repeats: int
+
+
 class Breaker:
     """What was asked lately, by whom. One per daemon; not shared between threads."""
 
@@ -129,6 +138,20 @@ class Breaker:
             repeats=max(t.repeats(digest, is_change) if t else none.repeats for t in (run, agent)),
             denials=max(t.denials(asked, now) if t else none.denials for t in (run, agent)),
         )
+
+    def pace(self, principal: Principal, digest: str, now_ms: int, *, is_change: bool) -> Pace:
+        """The part of `counts` that every decision rests on."""
+        now = self._advance(now_ms)
+        calls = changes = repeats = 0
+        for key in _keys(principal):
+            track = self._tracks.get(key)
+            if track is not None:
+                calls = max(calls, track.calls.count(now))
+                changes = max(changes, track.change_calls.count(now))
+                repeats = max(repeats, track.repeats(digest, is_change))
+            elif self._is_full(now):
+                return Pace(SATURATED, SATURATED, SATURATED)
+        return Pace(calls, changes, repeats)
 
     def forget(self, run: str) -> None:
         """Drop what is known of a run; its agent's numbers stay."""

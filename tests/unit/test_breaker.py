@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from signoff.breaker import HOUR_MS, MINUTE_MS, SATURATED, Attempt, Breaker, Limits
+from signoff.breaker import HOUR_MS, MINUTE_MS, SATURATED, Attempt, Breaker, Limits, Pace
 from signoff.model.action import Principal
 
 NOW = 1_800_000_000_000
@@ -213,3 +213,23 @@ def test_a_humans_own_actions_are_not_an_agents() -> None:
     breaker = Breaker()
     breaker.record(Principal("", "", "fixer"), change(), NOW)
     assert breaker.counts(RUN, "d", NOW).changes_last_minute == 0
+
+
+def test_the_pace_is_the_part_of_the_counts_that_policies_compare() -> None:
+    breaker = Breaker(Limits(principals=2))
+    for number in range(7):
+        breaker.record(RUN, change() if number % 2 else read("d"), NOW + number)
+    for is_change in (False, True):
+        for who in (RUN, NEXT_RUN, OTHER):
+            counts = breaker.counts(who, "d", NOW + 9, is_change=is_change)
+            pace = breaker.pace(who, "d", NOW + 9, is_change=is_change)
+            assert pace == Pace(
+                counts.calls_last_minute, counts.changes_last_minute, counts.repeats
+            )
+
+
+def test_who_found_no_room_in_memory_has_no_pace_to_spare() -> None:
+    breaker = Breaker(Limits(principals=1))
+    breaker.record(RUN, change(), NOW)
+    pace = breaker.pace(OTHER, "d", NOW, is_change=True)
+    assert pace == Pace(SATURATED, SATURATED, SATURATED)

@@ -94,7 +94,7 @@ def claimed_key_id(wire: WireRequest) -> str:
 
     Raises like `verify` when the request is not one plainly signed request.
     """
-    _check_line(wire)
+    _check_line(wire.method, wire.path, wire.query)
     # A second Authorization header is refused by `verify`, with everything else.
     return _claim(next((v for n, v in wire.headers if n == "authorization"), None)).key_id
 
@@ -115,7 +115,7 @@ def verify(
     Raises `MalformedRequest` when the request is not one plainly signed request, `Refused`
     when it is and does not count.
     """
-    _check_line(wire)
+    _check_line(wire.method, wire.path, wire.query)
     headers = fold(wire.headers)
     claim = _claim(headers.get("authorization"))
     if headers.get("host") != " ".join(host.split()):
@@ -140,25 +140,26 @@ def verify(
     return Verified(key, claim.date, claim.region, claim.service, claim.signed, payload)
 
 
-def _check_line(wire: WireRequest) -> None:
-    line = wire.method + wire.path + wire.query
+@lru_cache(maxsize=256)
+def _check_line(method: str, path: str, query: str) -> None:
+    line = method + path + query
     plain = line.isascii() and line.isprintable() and " " not in line
     blank = not plain and any(c <= " " or c == "\x7f" for c in line)
-    if blank or not wire.path.startswith("/"):
+    if blank or not path.startswith("/"):
         raise MalformedRequest(
             "the request line holds a blank or control character, or no path",
             "such bytes must be percent-encoded",
             _NEXT_CLIENT,
         )
-    if not wire.query:
+    if not query:
         return
-    if "+" in wire.query:
+    if "+" in query:
         raise MalformedRequest(
             "the query holds a bare `+`",
             "it means a blank to some readers and a plus to others",
             "encode it as `%20` or `%2B`",
         )
-    for pair in wire.query.split("&"):
+    for pair in query.split("&"):
         name = _text(pair.partition("=")[0]).lower()
         if name in _PRESIGNED:
             raise Refused(
@@ -252,14 +253,8 @@ def _live_key(
 def _check_time(claim: _Claim, headers: dict[str, str], now_ms: int, skew_ms: int) -> str:
     """The request's own time stamp, `YYYYMMDDTHHMMSSZ`, near enough to now."""
     stamp = headers.get("x-amz-date", "")
-    digits = stamp[:8] + stamp[9:15]
-    sent = None
-    if len(stamp) == 16 and stamp[8] == "T" and stamp[15] == "Z" and digits.isascii():
-        try:
-            sent = _moment(digits) if digits.isdigit() else None
-        except ValueError:
-            sent = None
-    if sent is None:
+    sent_ms = _sent_ms(stamp)
+    if sent_ms is None:
         raise MalformedRequest(
             f"the header `x-amz-date` is not a time: `{stamp[:40]}`",
             "it must be YYYYMMDDTHHMMSSZ",
@@ -267,7 +262,7 @@ def _check_time(claim: _Claim, headers: dict[str, str], now_ms: int, skew_ms: in
         )
     if stamp[:8] != claim.date:
         raise _bad_authorization(f"its scope is of {claim.date[:16]}, x-amz-date of {stamp[:8]}")
-    off = abs(int(sent.timestamp()) * 1000 - now_ms)
+    off = abs(sent_ms - now_ms)
     if off > skew_ms:
         raise Refused(
             f"the request's time is {off // 1000} s away from the gate's",
@@ -277,10 +272,19 @@ def _check_time(claim: _Claim, headers: dict[str, str], now_ms: int, skew_ms: in
     return stamp
 
 
-def _moment(digits: str) -> datetime:
-    """The time of `YYYYMMDDHHMMSS`; raises `ValueError` when there is none like it."""
+@lru_cache(maxsize=64)
+def _sent_ms(stamp: str) -> int | None:
+    """The time of `YYYYMMDDTHHMMSSZ` in milliseconds; None for any other text."""
+    digits = stamp[:8] + stamp[9:15]
+    framed = len(stamp) == 16 and stamp[8] == "T" and stamp[15] == "Z"
+    if not (framed and digits.isascii() and digits.isdigit()):
+        return None
     month, day, hour, minute, second = (int(digits[at : at + 2]) for at in range(4, 14, 2))
-    return datetime(int(digits[:4]), month, day, hour, minute, second, tzinfo=UTC)
+    try:
+        sent = datetime(int(digits[:4]), month, day, hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        return None
+    return int(sent.timestamp()) * 1000
 
 
 def _check_signed(claim: _Claim, headers: dict[str, str]) -> None:

@@ -47,9 +47,7 @@ class Circumstances:
         now = self._clock.now_ms()
         switches = await self._holds.switches()
         change = not seen.understanding.is_read
-        rates = self._breaker.counts(
-            who, request.action.digest, now, is_change=change, effects=_pairs(seen)
-        )
+        rates = self._breaker.pace(who, request.action.digest, now, is_change=change)
         left = 1 << 40
         if change:
             left = await self._vault.left(who.run)
@@ -101,9 +99,12 @@ class Circumstances:
         """Which of its effects live grants cover for this run: asked anew for every decision."""
         if self._grants is None or not who.is_agent:
             return frozenset()
+        grants = await self._grants.grants(who.run)
+        if not grants:
+            return frozenset()
         known = seen.understanding
         pairs = {(e.resource.environment, verb_asked(e, known).value) for e in known.effects}
-        return covered(await self._grants.grants(who.run), who, pairs, now_ms)
+        return covered(grants, who, pairs, now_ms)
 
     def _eligible(self, who: Principal) -> frozenset[str]:
         """Who could sign for this principal; the humans stay the same until a restart."""

@@ -316,6 +316,9 @@ class Connection(asyncio.Protocol):
                 self._write(reply, method, keep)
                 if self._room is not None:
                     await self._room
+                elif self._queue:
+                    # Who sends thousands at once takes turns with everybody else.
+                    await asyncio.sleep(0)
         except BaseException:
             self.abort()
             raise
@@ -387,8 +390,9 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def finish(self) -> None:
-        """Close after what is being answered."""
+        """Close after what is being answered; what only waits is not begun any more."""
         self._last = True
+        self._queue.clear()
         if self._task is None and self._transport is not None:
             self._transport.close()
 

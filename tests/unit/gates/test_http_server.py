@@ -435,3 +435,26 @@ async def test_many_requests_in_one_read_are_no_long_head(gate: Gate) -> None:
     answer = await spoken(gate, GET * 5_000 + GET[:10], GET[10:])
     assert answer.count(b"HTTP/1.1 200 OK") == 5_001
     assert not gate.refused
+
+
+async def test_who_sends_thousands_at_once_takes_turns_with_the_others(gate: Gate) -> None:
+    _, flood = await asyncio.open_connection("127.0.0.1", gate.port)
+    flood.write(GET * 3_000)
+    await until(lambda: gate.seen)
+    await spoken(gate, GET.replace(b"/a", b"/other"))
+    assert "/other" in [w.path for w in gate.seen[:2_000]]
+    flood.close()
+
+
+async def test_what_only_waits_is_not_begun_when_the_door_closes(gate: Gate) -> None:
+    gate.open.clear()
+    reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
+    writer.write(GET * 3)
+    await until(lambda: gate.seen)
+    closing = asyncio.create_task(gate.door.close(5))
+    await asyncio.sleep(0)
+    gate.open.set()
+    assert (await asyncio.wait_for(reader.read(), 5)).count(b"HTTP/1.1 200 OK") == 1
+    await closing
+    assert len(gate.seen) == 1
+    writer.close()

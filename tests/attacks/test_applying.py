@@ -194,6 +194,36 @@ def test_a_change_is_signed_with_what_it_changes_in_view(own: MakeScene) -> None
     assert scene.put(2).status == 200
 
 
+def test_an_order_that_moves_is_shown_behind_a_row_that_is_added(own: MakeScene) -> None:
+    # The first row that fits counts: exchanged, these two make `orders` development.
+    scene = own(start=False)
+    first = '\n[[map]]\nenvironment = "production"\nname = "ord*"\n'
+    edit(scene, first + LENIENT)
+    scene.guard.start()
+    path = settings(scene)
+    path.write_text(path.read_text().replace(first + LENIENT, LENIENT + first + HARMLESS))
+    changes = str(scene.guard.propose()["card"]["public"]["changes"])  # type: ignore[index]
+    assert "in another order" in changes
+    assert changes.index("name `*ders`") < changes.index("name `ord*`")
+
+
+def test_a_policy_is_shown_whatever_its_file_is_called_and_however_its_lines_end(
+    own: MakeScene,
+) -> None:
+    # To Cedar U+2028 ends no line: the policy behind it is a part of the comment.
+    scene = own(start=False)
+    policy = with_policy(scene, "// nothing at all\n" + NO_MORE)
+    scene.guard.start()
+    policy.write_text("// nothing at all\u2028" + NO_MORE)
+    assert NO_MORE.strip() in str(scene.guard.propose()["card"]["public"]["changes"])  # type: ignore[index]
+    other = policy.rename(policy.with_name("tidy.cedar"))
+    other.write_text("// " + "-" * 500 + DOOR)
+    path = settings(scene)
+    path.write_text(path.read_text().replace("own.cedar", "tidy.cedar"))
+    shown = str(scene.guard.propose()["card"]["public"]["changes"])  # type: ignore[index]
+    assert 'permit (principal is Agent, action == Action::"read", resource)' in shown
+
+
 def test_a_candidate_exchanged_after_the_sign_offs_is_another_question(own: MakeScene) -> None:
     scene = own()
     edit(scene, HARMLESS)

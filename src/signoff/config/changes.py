@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import Field, fields, is_dataclass
 from difflib import unified_diff
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from signoff.config.values import Config, Environment
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 LINE_MOST = 400
+_GOES_ON = "    "
 SHOWN_MOST = 200
 """So many changed lines of one file are shown to those who sign."""
 
@@ -30,7 +32,7 @@ def changed_settings(old: Config, new: Config) -> tuple[str, ...]:
     lines += _rows("map", _map(old), _map(new))
     lines += _rows("policies.extra", list(map(str, old.policies)), list(map(str, new.policies)))
     lines += _files(old.files or {}, new.files or {})
-    return tuple(_line(text) for text in lines)
+    return tuple(chain.from_iterable(map(_wrapped, lines)))
 
 
 def _members(prefix: str, old: object, new: object, apart: frozenset[str]) -> Iterable[str]:
@@ -114,16 +116,17 @@ def _rows(name: str, old: list[str], new: list[str]) -> Iterable[str]:
         yield f"{name}: without {row}"
     for row in come:
         yield f"{name}: with {row}"
-    if not gone and not come:
+    if new != [r for r in old if r in new] + come:
+        # The first row that fits counts, so where a row stands says as much as what is in it.
         yield f"{name}: in another order: {'; '.join(new) or 'empty'}"
 
 
 def _files(old: Mapping[str, str], new: Mapping[str, str]) -> Iterable[str]:
     for name in sorted({*old, *new}):
-        was, will = old.get(name), new.get(name)
-        if was is None or will is None or was == will:
+        was, will = _split(old.get(name, "")), _split(new.get(name, ""))
+        if was == will:
             continue
-        delta = list(unified_diff(was.splitlines(), will.splitlines(), lineterm="", n=0))[2:]
+        delta = list(unified_diff(was, will, lineterm="", n=0))[2:]
         come = sum(line.startswith("+") for line in delta)
         gone = sum(line.startswith("-") for line in delta)
         yield f"{name}: {come} lines come, {gone} go"
@@ -143,6 +146,14 @@ def _value(value: object) -> str:
     return f"`{value}`"
 
 
-def _line(text: str) -> str:
+def _split(text: str) -> list[str]:
+    """The lines of a file. Only a line feed ends one, as it ends a comment of Cedar."""
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+def _wrapped(text: str) -> Iterable[str]:
+    """The text in lines that fit a terminal: nothing of it is left out."""
     plain = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return plain if len(plain) <= LINE_MOST else plain[: LINE_MOST - 3] + "..."
+    yield plain[:LINE_MOST]
+    for at in range(LINE_MOST, len(plain), LINE_MOST - len(_GOES_ON)):
+        yield _GOES_ON + plain[at : at + LINE_MOST - len(_GOES_ON)]

@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -309,6 +310,29 @@ def test_of_two_changes_carried_out_at_once_one_is_sealed(own: MakeScene) -> Non
     assert ended.count("sealed") == 1, ended
     scene.guard.opened(digests[ended.index("sealed")])
     assert len(seals(scene)) == 2
+
+
+def test_nobody_who_waits_keeps_the_configuration_of_before_in_force(own: MakeScene) -> None:
+    scene = own(start=False)
+    edit(scene)
+    scene.guard.start()
+    scene.key = scene.guard.key()
+    assert scene.put(2).status == 200
+    settings(scene).write_text(settings(scene).read_text().replace(LENIENT, ""))
+    asked = scene.guard.propose()
+    for who in ("ana", "bo"):
+        scene.guard.decide(str(asked["ticket"]), who)
+    with ThreadPoolExecutor(1) as pool:
+        # A receipt that is far from being written is waited for as long as anybody may wait.
+        waiting = pool.submit(scene.guard.control.log, 1_000_000, 1, wait_ms=12_000)
+        done = scene.guard.propose()
+        arrived, passed = len(scene.arrived()), []
+        while not waiting.done():
+            with suppress(Exception):
+                passed.append(scene.put(3).status)
+    scene.guard.opened(str(done["configuration"]))
+    assert 200 not in passed
+    assert len(scene.arrived()) == arrived
 
 
 def test_a_signature_for_a_change_is_used_once(own: MakeScene) -> None:

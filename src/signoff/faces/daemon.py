@@ -157,7 +157,8 @@ async def _open_doors(house: House, sitting: Sitting) -> list[web.AppRunner | Do
     _tell(f"people reach it at {config.control_socket}; next: signoff status")
     if house.observe:
         _tell(f"OBSERVES {', '.join(sorted(house.observe))}: nothing is stopped there")
-    return [control, door]
+    # Closed in this order: whoever waits at the control socket does not keep the gate open.
+    return [door, control]
 
 
 async def _gate_socket(door: Door, path: Path) -> None:

@@ -14,6 +14,8 @@ from botocore.exceptions import ClientError
 
 from real import gate_setups as made
 from real.gate_world import ACCOUNT, REAL_KEY, Agent, Gate, fresh, ticket_in
+from signoff.faces.backend import Act
+from signoff.faces.client import Answered
 
 pytestmark = pytest.mark.real
 
@@ -197,6 +199,23 @@ def test_a_denied_head_request_says_why_in_a_header(gate: Gate) -> None:
     assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 403
     assert "halted" in said["x-signoff-message"]
     other.client("s3").list_buckets()
+
+
+def test_a_halt_is_never_refused_and_says_when_nobody_has_the_name(gate: Gate) -> None:
+    agent, control = gate.agent(), gate.guard.control
+    assert control.halt("", agent.run)["known"] is True
+    assert control.halt("", "R-typo") == {
+        "state": "halted",
+        "switch": "halt/run/R-typo",
+        "known": False,
+    }
+    assert control.halt("nobody-at-all", "")["known"] is False
+
+
+def test_a_boundary_is_not_lowered_where_there_is_no_such_environment(gate: Gate) -> None:
+    given = {"boundary": "boundary-container", "environment": "mars", "ttl_ms": 60_000}
+    with pytest.raises(Answered, match="no environment `mars`"):
+        gate.guard.act(Act.LOWER, "ana", **given)
 
 
 def add_one(agent: Agent, name: str) -> Any:

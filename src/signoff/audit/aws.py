@@ -76,7 +76,7 @@ def audit_aws(
     looked = (*account.files, *(f"uses: {s} ({used.calls:,} calls)" for s in used.sources[:1]))
     report = Report(
         name="aws",
-        title=f"AWS permissions of {names}",
+        title=f"AWS permissions of {names or 'no role'}",
         looked_at=(*looked, *used.sources[1:]),
         findings=tuple(findings),
         sections=sections,

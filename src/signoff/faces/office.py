@@ -137,11 +137,14 @@ class Office:
         return {"receipts": rows, "next": begin + len(rows), "size": size}
 
     async def halt(self, agent: str, run: str) -> Json:
-        """Stop at once; nobody has to sign for that."""
+        """Stop at once; nobody has to sign for that. A name nobody had yet is stopped as well:
+        a stop is never refused, and says that it may be mistyped."""
         name = f"halt/run/{run}" if run else f"halt/agent/{agent}" if agent else "halt/all"
         now = self._house.clock.now_ms()
         await self._note(_NOBODY, SetSwitch(name, frozen(since_ms=now)), act="halt", switch=name)
-        return {"state": "halted", "switch": name}
+        runs = self._house.store.state.runs() if name != "halt/all" else ()
+        known = name == "halt/all" or any(run == r.run if run else agent == r.agent for r in runs)
+        return {"state": "halted", "switch": name, "known": known}
 
     async def resume(self, agent: str, run: str, proof: Proof) -> Json:
         """Take one halt back."""
@@ -153,12 +156,7 @@ class Office:
 
         Raises `Refused` for a name that is no environment: nothing would be frozen.
         """
-        known = self._house.config.environments
-        if known and environment not in (names := sorted(e.name for e in known)):
-            there = ", ".join(f"`{n}`" for n in names)
-            raise Refused(
-                f"no environment `{environment}`", f"there are {there}", "choose one of them"
-            )
+        self._check_environment(environment)
         name, now = f"freeze/{environment}", self._house.clock.now_ms()
         await self._note(_NOBODY, SetSwitch(name, frozen(since_ms=now)), act="freeze", switch=name)
         return {"state": "frozen", "switch": name}
@@ -167,6 +165,14 @@ class Office:
         """Take one freeze back."""
         return await self._switch_off(f"freeze/{environment}", "lift", proof)
 
+    def _check_environment(self, environment: str) -> None:
+        known = self._house.config.environments
+        if known and environment not in (names := sorted(e.name for e in known)):
+            there = ", ".join(f"`{n}`" for n in names)
+            raise Refused(
+                f"no environment `{environment}`", f"there are {there}", "choose one of them"
+            )
+
     async def lower(self, boundary: str, environment: str, ttl_ms: int, proof: Proof) -> Json:
         """Ask for a boundary to be lowered: the whole story, with its own hold."""
         if boundary not in self._house.bundle.boundaries:
@@ -174,6 +180,7 @@ class Office:
             raise Refused(f"no boundary `{boundary}`", f"there are {known}", "choose one of them")
         if not self._house.bundle.boundaries[boundary]:
             raise Refused(f"boundary `{boundary}` is never lowered", "nobody can", "")
+        self._check_environment(environment)
         if not 0 < ttl_ms <= TTL_MS_MOST:
             hours = TTL_MS_MOST // HOUR_MS
             raise Refused(f"{ttl_ms} ms is no time to lower it for", f"at most {hours} h", "")

@@ -68,6 +68,11 @@ def could(name: str, power: Power, environment: str = "production") -> set[str]:
     return {a.action for a in audited(name)[1].those(power, environment)}
 
 
+def test_an_account_without_roles_is_named_as_one() -> None:
+    dump = {"UserDetailList": [], "GroupDetailList": [], "RoleDetailList": [], "Policies": []}
+    assert audit_of(dump, "")[0].title == "AWS permissions of no role"
+
+
 def test_an_administrator_could_destroy_everything_there_is() -> None:
     destroys = could("administrator", Power.DESTROY)
     for action in (

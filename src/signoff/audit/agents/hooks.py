@@ -305,7 +305,7 @@ def _missing(
         agent.title,
         what,
         "nothing asks Signoff before a call; only `signoff run` would contain it",
-        f"signoff hook install {agent.hook}",
+        "start it with `signoff run`, which needs no hook, and audit with `--no-hook`",
         Where(str(inside.path), 1) if inside else Where(_place(agent, ground), 0),
         tuple(str(s.path) for s in files if s.source.role in _hook_roles(agent)),
         "hook-missing",

@@ -67,7 +67,9 @@ def _sign(ticket: str, verdict: Verdict, human: str, key_file: str, as_json: boo
     missing = result.get("missing")
     state = render.safe(result.get("state", "?"))
     left = f"; {missing} more needed" if isinstance(missing, int) and missing else ""
-    answer(as_json, result, [f"{'now':<9} {state}{left}"], _next(ticket, missing, verdict))
+    by_agent = bool(payload.get("agent") or payload.get("run"))
+    following = _next(ticket, missing, verdict, by_agent=by_agent)
+    answer(as_json, result, [f"{'now':<9} {state}{left}"], following)
     return DONE
 
 
@@ -98,9 +100,10 @@ def checked_payload(
     return payload
 
 
-def _next(ticket: str, missing: object, verdict: Verdict) -> str:
+def _next(ticket: str, missing: object, verdict: Verdict, *, by_agent: bool) -> str:
     if verdict is Verdict.REJECT:
         return "signoff holds"
     if isinstance(missing, int) and missing:
         return f"another human: signoff approve {ticket}"
-    return "the agent repeats its call; it runs once"
+    whose = "the agent repeats its call" if by_agent else "whoever asked gives the command again"
+    return f"{whose}; it runs once"

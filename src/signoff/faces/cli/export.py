@@ -17,7 +17,7 @@ import click
 from signoff import __version__
 from signoff.faces.cli.moments import since_ms
 from signoff.faces.cli.shared import DONE, FAILED, answer, json_option, tell
-from signoff.model.errors import ExecutionFailed, LedgerUnavailable
+from signoff.model.errors import ConfigInvalid, ExecutionFailed
 
 if TYPE_CHECKING:
     from signoff.audit.export.told import Standing, Told
@@ -125,6 +125,12 @@ def _export(wanted: Wanted, encode: Encode, kind: str, as_json: bool, name: str)
         if collector is not None:
             stack.callback(collector.close)
         ledger = stack.enter_context(whole_ledger(wanted.db, wanted.after + 1))
+        if wanted.after >= ledger.size:
+            raise ConfigInvalid(
+                f"there is no receipt {wanted.after} to go on after",
+                f"the ledger has {ledger.size}: it is another one, or it was cut short",
+                "signoff verify, against a checkpoint kept elsewhere",
+            )
         standing = Standing(ledger.origin, ledger.size, ledger.root)
         write = collector.post if collector else _writer(wanted, stack)
         count, last = 0, wanted.after
@@ -148,7 +154,9 @@ def _ended(
     wanted: Wanted, count: int, last: int, collector: Collector | None, as_json: bool, name: str
 ) -> int:
     rejected = collector.rejected if collector else 0
-    following = f"signoff export {name} --after {last}, for what comes next"
+    place = f" --to {wanted.to}" if wanted.to else ""
+    place = f" --endpoint {wanted.endpoint}" if wanted.endpoint else place
+    following = f"signoff export {name}{place} --after {last}, for what comes next"
     if not (wanted.to or wanted.endpoint):
         # The answer of the command is the events; how to go on is told beside them.
         tell(f"{count:,} receipts; next: {following}")
@@ -190,7 +198,9 @@ def _writer(wanted: Wanted, stack: ExitStack) -> Callable[[bytes], object]:
         file = stack.enter_context(os.fdopen(os.open(wanted.to, how, 0o600), "ab"))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise LedgerUnavailable(f"cannot write `{wanted.to}`", reason, "name another") from error
+        raise ConfigInvalid(
+            f"cannot write `{wanted.to}`", reason, "name another file with `--to`"
+        ) from error
     return file.write
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping
 
@@ -21,6 +22,12 @@ HOUR_MS = 3_600_000
 class _Grant(click.Group):
     """`signoff grant RUN` is `signoff grant new RUN`."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """An option in front belongs to `new`: the run is missing then (an empty variable)."""
+        if args and args[0].startswith("-") and args[0] not in ctx.help_option_names:
+            args = ["new", *args]
+        return super().parse_args(ctx, args)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -28,6 +35,13 @@ class _Grant(click.Group):
         if args and args[0] not in self.commands:
             args = ["new", *args]
         return super().resolve_command(ctx, args)
+
+
+def finite(ctx: click.Context, param: click.Parameter, value: float) -> float:
+    """The number, which `nan` and `inf` are not: they have no length."""
+    if not math.isfinite(value):
+        raise click.BadParameter(f"{value} is not a number of hours", ctx, param)
+    return value
 
 
 @click.group(cls=_Grant)
@@ -49,7 +63,7 @@ def grant() -> None:
     help="What it may do, by comma: read, create, update, delete, replace, disarm, ...",
 )
 @click.option("--changes", type=int, required=True, help="How many changes, in all.")
-@click.option("--hours", type=float, required=True, help="How long, from now.")
+@click.option("--hours", type=float, required=True, callback=finite, help="How long, from now.")
 @click.option("--why", default="", help="A reason; it is signed, and stands in the ledger.")
 @signer_options
 @json_option

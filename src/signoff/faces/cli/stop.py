@@ -21,7 +21,10 @@ def halt(agent: str, run: str, as_json: bool) -> int:
     result = control().halt(agent, run)
     whom = f"run {run}" if run else f"agent {agent}" if agent else "everything"
     more = f" --run {run}" if run else f" --agent {agent}" if agent else ""
-    answer(as_json, result, [f"halted    {whom}"], f"signoff resume{more}")
+    lines = [f"halted    {whom}"]
+    if result.get("known") is False:
+        lines.append("warning   no run key was issued for it: is the name right?")
+    answer(as_json, result, lines, f"signoff resume{more}")
     return DONE
 
 

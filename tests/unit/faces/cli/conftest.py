@@ -126,7 +126,7 @@ class Office:
 
     async def halt(self, agent: str, run: str) -> dict[str, Any]:
         self.acts.append(("halt", {"agent": agent, "run": run}))
-        return {"state": "done"}
+        return {"state": "done", "known": run != "R-typo"}
 
     async def freeze(self, environment: str) -> dict[str, Any]:
         self.acts.append(("freeze", {"environment": environment}))

@@ -193,6 +193,15 @@ def test_halt_and_freeze_need_no_terminal(office: Office) -> None:
     ]
 
 
+def test_a_halt_of_a_name_nobody_has_says_so(
+    office: Office, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["halt", "--run", "R-typo"]) == 0
+    assert "is the name right?" in capsys.readouterr().out
+    assert run_command(["halt", "--run", "R-1"]) == 0
+    assert "is the name right?" not in capsys.readouterr().out
+
+
 def test_status_works_with_the_daemon_down(
     home: Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -222,6 +231,7 @@ def test_doctor_finds_a_key_that_others_can_read(
     assert "chmod 600" in checks["vault key"]["next_step"]
     assert checks["ledger key"]["good"]
     assert not checks["daemon"]["good"]
+    assert not checks["configuration"]["tried"]
 
 
 def test_log_reads_receipts_from_the_daemon(

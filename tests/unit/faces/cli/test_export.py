@@ -73,6 +73,32 @@ def test_an_export_goes_on_where_the_last_one_ended(
     assert run_command(["export", "ocsf", "--after", "12"]) == 0
 
 
+def test_an_export_that_would_go_on_behind_the_end_is_refused(
+    ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "events.jsonl"
+    assert run_command(["export", "ocsf", "--to", str(file), "--after", str(COUNT)]) == 1
+    said = capsys.readouterr().err
+    assert f"there is no receipt {COUNT}" in said
+    assert "cut short" in said
+    assert not file.exists()
+
+
+def test_a_file_that_cannot_be_written_is_no_fault_of_the_ledger(
+    ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["export", "otel", "--to", str(tmp_path / "none" / "x")]) == 1
+    assert "cannot write" in capsys.readouterr().err
+
+
+def test_how_to_go_on_names_the_file(
+    ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "events.jsonl"
+    assert run_command(["export", "ocsf", "--to", str(file)]) == 0
+    assert f"signoff export ocsf --to {file} --after 12" in capsys.readouterr().out
+
+
 def test_records_of_a_time_on_are_exported_and_the_rest_is_done_with(
     ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -131,9 +157,9 @@ def test_what_cannot_be_is_said(
     assert run_command(both) == 1
     assert run_command(["export", "otel", "--endpoint", "http://collector.example"]) == 1
     assert "is not https" in capsys.readouterr().err
-    assert run_command(["export", "ocsf", "--to", str(tmp_path)]) == 5
+    assert run_command(["export", "ocsf", "--to", str(tmp_path)]) == 1
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
-    assert run_command(["export", "ocsf", "--to", str(tmp_path / "link")]) == 5
+    assert run_command(["export", "ocsf", "--to", str(tmp_path / "link")]) == 1
     assert not (tmp_path / "elsewhere").exists()
 
 

@@ -182,3 +182,20 @@ def granting_socket() -> Any:
     from signoff.config import load_config
 
     return load_config().control_socket
+
+
+@pytest.mark.parametrize("hours", ["nan", "inf", "-inf"])
+def test_what_is_no_number_of_hours_is_a_mistake_of_whoever_typed_it(
+    granting: Granting, capsys: pytest.CaptureFixture[str], hours: str
+) -> None:
+    command = ["grant", "R-1", "--changes", "5", f"--hours={hours}", "--as", "bo"]
+    assert run_command(command) == 1
+    assert f"{hours} is not a number of hours" in capsys.readouterr().err
+
+
+def test_a_run_that_was_left_out_is_what_is_missing(
+    granting: Granting, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["grant", "--verbs", "update", "--changes", "5", "--hours", "1", "--as", "bo"]
+    assert run_command(command) == 1
+    assert "missing argument `RUN`" in capsys.readouterr().err

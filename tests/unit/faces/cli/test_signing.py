@@ -15,7 +15,7 @@ import pytest
 from signoff.approvals.signatures import Verifiers
 from signoff.config import Config, load_config, write_config
 from signoff.faces.cli.acts import _exactly
-from signoff.faces.cli.decide import checked_payload
+from signoff.faces.cli.decide import _next, checked_payload
 from signoff.model.decision import Verdict
 from signoff.model.errors import SignOffInvalid
 from signoff.model.human import EnrolledKey
@@ -82,6 +82,14 @@ def test_a_card_that_is_not_the_signed_one_is_never_signed(office: Office) -> No
     assert code == 2
     assert "not what hold" in screen
     assert office.signed == []
+
+
+@pytest.mark.parametrize(
+    ("by_agent", "whose"), [(True, "the agent repeats its call"), (False, "whoever asked gives")]
+)
+def test_what_was_approved_is_repeated_by_whoever_asked(by_agent: bool, whose: str) -> None:
+    assert whose in _next("H-1", 0, Verdict.APPROVE, by_agent=by_agent)
+    assert _next("H-1", 1, Verdict.APPROVE, by_agent=by_agent).startswith("another human")
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import secrets as entropy
 from collections.abc import Iterator
+from dataclasses import replace
 
 from signoff.audit.agents.hooks import judge_hooks
 from signoff.audit.agents.knowledge import Agent, Check, chosen, known_agents, programs
 from signoff.audit.agents.places import Ground
 from signoff.audit.agents.reading import Settings, misshapen, present, read_settings, versions
+from signoff.audit.agents.secrets import hidden
 from signoff.audit.agents.values import (
     check_rules,
     check_secrets,
@@ -65,8 +67,21 @@ def audit_agents(
         "hooks and settings see tool calls, not effects: a script that an agent wrote and then "
         "runs passes each of them; switches given on the command line are not in any file",
     )
-    title = "settings of agents"
-    return Report("agents", title, tuple(looked), tuple(findings), (section,), tuple(limits))
+    title = "settings of agents" if rows else "settings of agents: no file of any is here"
+    shown = tuple(_without_secrets(f) for f in findings)
+    return Report("agents", title, tuple(looked), shown, (section,), tuple(limits))
+
+
+def _without_secrets(finding: Finding) -> Finding:
+    """The finding as it may be shown: a rule or a command line in it may hold a secret."""
+    return replace(
+        finding,
+        what=hidden(finding.what),
+        why=hidden(finding.why),
+        next_step=hidden(finding.next_step),
+        where=replace(finding.where, name=hidden(finding.where.name)),
+        evidence=tuple(map(hidden, finding.evidence)),
+    )
 
 
 def _written(agent: Agent, files: list[Settings], key: bytes) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from urllib.parse import urlsplit
 
 TOKENS = (
@@ -17,6 +18,16 @@ NAMES = (
 )  # fmt: skip
 LEAST = 6
 """Shorter values are flags and numbers."""
+
+_TOKEN = re.compile(rf"(?<![A-Za-z0-9])({'|'.join(map(re.escape, TOKENS))})[\w.+/=-]{{8,}}")
+_WORDS = "|".join(map(re.escape, NAMES))
+_REST = r"[\w-]{0,40}"
+_NAMED = re.compile(
+    rf"((?:(?:{_WORDS}){_REST}(?:=|\s{{0,9}}:\s{{0,9}}(?:bearer |basic |token )?)"
+    rf"|--?{_REST}(?:{_WORDS}){_REST}\s{{1,9}})[\"']?)([^\s\"'`]{{{LEAST},}})",
+    re.IGNORECASE,
+)
+_PASSWORD = re.compile(r"(://[^\s/:@]{0,200}:)([^\s/@]{1,200})(?=@)")
 
 
 def looks_secret(name: str, value: str) -> bool:
@@ -44,6 +55,19 @@ def secret_argument(arguments: list[str], at: int) -> bool:
     before = arguments[at - 1] if at else ""
     named = before if before.startswith("-") and "=" not in before else ""
     return not text.startswith("-") and looks_secret(named, text)
+
+
+def hidden(text: str) -> str:
+    """The text with `***` for what looks like a secret in it. A command line or a rule is
+    shown to say what is wrong with it, and may hold one."""
+    text = _TOKEN.sub(r"\1***", text)
+    text = _PASSWORD.sub(_unless_reference, text)
+    return _NAMED.sub(_unless_reference, text)
+
+
+def _unless_reference(found: re.Match[str]) -> str:
+    kept = _reference(found[2]) or _path_or_flag(found[2])
+    return found[0] if kept else f"{found[1]}***"
 
 
 def url_password(text: str) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import click
 
 from signoff.audit.findings import Finding, Report, Severity, Tolerance, above, verdict
-from signoff.faces.cli.shared import DONE, FINDINGS, answer, json_option, paint, tell
+from signoff.faces.cli.shared import DONE, FINDINGS, answer, json_option, paint, tell, write_own
 from signoff.faces.render import safe
 from signoff.model.errors import SignoffError
 
@@ -85,7 +85,7 @@ def present(report: Report, as_json: bool, html: Path | None, tolerance: str | N
     accepted = Tolerance(tolerance or _configured())
     if html is not None:
         made = datetime.now(UTC).strftime("%Y-%m-%d %H:%MZ")
-        html.write_text(as_html(report, accepted, made), "utf-8")
+        write_own(html, as_html(report, accepted, made))
         tell(f"the page is `{html}`")
     answer(as_json, as_data(report, accepted), _lines(report, accepted))
     return FINDINGS if above(report.findings, accepted) else DONE

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import click
 
 from signoff.audit.postgres import audit_postgres, has_password, statements_in
 from signoff.faces.cli.audit import present, report_options
-from signoff.faces.cli.shared import tell
+from signoff.faces.cli.shared import tell, write_own
 from signoff.model.errors import ConfigInvalid
 
 USED_BYTES_MOST = 50_000_000
@@ -73,15 +72,12 @@ def postgres(
 
 
 def _write(path: Path, sql: str, force: bool) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if force else os.O_EXCL)
     try:
-        handle = os.open(path, flags, 0o600)
+        write_own(path, sql, replace=force)
     except FileExistsError as error:
         raise ConfigInvalid(
             f"`{path}` is there already", "it is not replaced", "name another file, or --force"
         ) from error
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(sql)
 
 
 def read_used(path: Path) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -39,13 +40,15 @@ def answer(as_json: bool, value: object, lines: Iterable[str], next_step: str = 
 
 
 def dumped(value: object) -> str:
-    """Plain data as one line of JSON."""
-    return json.dumps(thaw(value), ensure_ascii=False, default=str)
+    """Plain data as one line of JSON; where a terminal could be led by it, in ASCII."""
+    text = json.dumps(thaw(value), ensure_ascii=False, default=str)
+    # JSON escapes C0 alone: C1, direction marks and half surrogates are left.
+    return text if text.isprintable() else json.dumps(thaw(value), default=str)
 
 
 def tell(text: str) -> None:
     """One line for the reader on stderr; never part of the answer."""
-    click.echo(f"signoff: {text}", err=True)
+    click.echo(f"signoff: {safe(text)}", err=True)
 
 
 def fail(error: SignoffError, as_json: bool = False) -> int:
@@ -53,7 +56,7 @@ def fail(error: SignoffError, as_json: bool = False) -> int:
     if as_json:
         members = {"what": error.what, "why": error.why, "next_step": error.next_step}
         click.echo(dumped({"error": {**members, "exit_code": error.exit_code}}))
-    tell(safe(error.what))
+    tell(error.what)
     if error.why:
         click.echo(f"  why:  {safe(error.why)}", err=True)
     if error.next_step:
@@ -72,6 +75,14 @@ def _coloured(colour: str, text: str) -> str:
     if colour == "bold":
         return click.style(text, bold=True)
     return click.style(text, fg=colour, bold=colour == "red") if colour else text
+
+
+def write_own(path: Path, text: str, *, replace: bool = True) -> None:
+    """Write a file that is its owner's alone. Raises `OSError` where a symbolic link stands,
+    so that nobody who can write beside it chooses what is written over."""
+    how = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (os.O_TRUNC if replace else os.O_EXCL)
+    with os.fdopen(os.open(path, how, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def milliseconds(text: str) -> int:

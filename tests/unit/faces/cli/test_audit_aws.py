@@ -215,3 +215,12 @@ def test_options_that_do_not_fit_say_so(
     assert code not in (0, 6)
     assert out == ""
     assert says in err
+
+
+def test_a_file_that_never_ends_is_not_read_for_ever(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("signoff.faces.cli.audit_aws.READ_MOST", 1_000)
+    code, _, told = ran(capsys, "--policy", "/dev/zero")
+    assert code == 1
+    assert "too large" in told

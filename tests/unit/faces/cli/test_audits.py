@@ -155,3 +155,35 @@ def test_an_agent_whose_defaults_allow_everything_is_found_without_a_file(
     (found,) = json.loads(capsys.readouterr().out)["findings"]
     assert found["check"] == "default-allows"
     assert found["where"]["file"].startswith(str(agent_home / "user"))
+
+
+def test_a_hook_with_a_token_on_its_line_is_told_without_it(agent_home: Path, capsys: Text) -> None:
+    file = agent_home / "user" / ".claude" / "settings.json"
+    file.parent.mkdir()
+    secret = "ghp_" + "a" * 36
+    hook = {"type": "command", "command": f"guard --note {secret} || true"}
+    rules = {"allow": [f"Bash(curl -H 'Authorization: {secret}' *)", "Bash(*)"]}
+    hooks = {"PreToolUse": [{"matcher": "*", "hooks": [hook]}]}
+    file.write_text(json.dumps({"hooks": hooks, "permissions": rules}))
+    page = agent_home / "page.html"
+    for words in (("--html", str(page)), ("--json",)):
+        assert agents(agent_home, *words) == 6
+        told = capsys.readouterr()
+        assert "ends well whatever" in told.out
+        assert secret not in told.out + told.err
+    assert secret not in page.read_text()
+
+
+def test_a_page_is_not_written_through_a_symbolic_link(agent_home: Path, capsys: Text) -> None:
+    victim, page = agent_home / "victim", agent_home / "page.html"
+    victim.write_text("mine")
+    page.symlink_to(victim)
+    assert agents(agent_home, "--html", str(page)) == 1
+    assert victim.read_text() == "mine"
+    assert "page.html" in capsys.readouterr().err
+
+
+def test_a_page_is_its_owners_alone(agent_home: Path) -> None:
+    page = agent_home / "page.html"
+    agents(agent_home, "--html", str(page))
+    assert page.stat().st_mode & 0o077 == 0

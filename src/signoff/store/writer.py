@@ -34,6 +34,20 @@ ROWS_MOST = 64
 """How many receipts one statement inserts: every statement hands the interpreter over to
 the gate's thread and takes it back, which costs more than the row itself."""
 
+_TOGETHER = """
+CREATE TEMP VIEW together AS SELECT 0 AS kind, 0 AS a, 0 AS b, 0 AS c, 0 AS d, 0 AS e, 0 AS f;
+CREATE TEMP TRIGGER each_of_them INSTEAD OF INSERT ON together BEGIN
+  INSERT INTO receipts SELECT NEW.a, NEW.b, NEW.c, NEW.d, NEW.e, NEW.f WHERE NEW.kind = 0;
+  INSERT INTO checkpoints SELECT NEW.a, NEW.b, NEW.c WHERE NEW.kind = 1;
+END;
+"""
+"""Receipts that change nothing else and their signed head go in with one statement, which is
+a transaction by itself (SQLite, "Isolation In SQLite" and "CREATE TRIGGER")."""
+
+_TOGETHER_INSERTS = tuple(
+    f"INSERT INTO together VALUES {','.join(['(?,?,?,?,?,?,?)'] * rows)}"  # noqa: S608 - no value in it
+    for rows in range(ROWS_MOST + 2)
+)
 _WIDTH = 6
 _INSERTS = tuple(
     f"INSERT INTO receipts VALUES {','.join(['(?,?,?,?,?,?)'] * rows)}"  # noqa: S608 - no value in it
@@ -88,7 +102,7 @@ class Writer:
     def start(self, tree: Tree) -> None:
         """Begin to write after this tree, which must be the committed one."""
         self._stand_at(tree)
-        self._db = self._connect()
+        self._db = self._connected()
         self._thread.start()
 
     def put(self, work: Work) -> None:
@@ -99,8 +113,10 @@ class Writer:
             self._queue.put((work,))
             return
         # Those of one loop gather there: waking the thread for each costs more than writing.
+        before = self._gathered[-1].loop if self._gathered else None
         self._gathered.append(work)
-        if len(self._gathered) == 1:
+        if work.loop is not before:
+            # The first of a loop; another loop may have ended before it handed over.
             work.loop.call_later(GATHER_S if self._busy else 0, self._hand_over)
 
     def _hand_over(self) -> None:
@@ -160,27 +176,54 @@ class Writer:
         """One transaction for the group; every member has its answer afterwards."""
         try:
             db = self._ready()
-            db.execute("BEGIN IMMEDIATE")
-            leaves = self._write_all(db, group)
-            if not leaves:
-                db.execute("ROLLBACK")
+            plain = len(group) <= ROWS_MOST and not any(work.writes for work in group)
+            tree = self._write_plain(db, group) if plain else self._write_group(db, group)
+            if tree is None:
                 return
-            tree = self.tree.extended(leaves)
-            root = tree.root()
-            note = self._notary.sign(tree.size, root)
-            db.execute("INSERT INTO checkpoints VALUES (?,?,?)", (tree.size, tree.packed(), note))
-            db.execute("COMMIT")
         except Exception as error:  # whatever it was: those who wait must be told
             self._give_up(group, error)
             return
-        self._stand_at(tree, root)
+        self._stand_at(*tree[:2])
         for work in group:
             if work.answer is None:
                 work.answer = Sealed(work.index, *self.head)
         self._committed(group)
-        self._unmarked = note
+        self._unmarked = tree[2]
         if any(work.mark != "read" for work in group) or self._patience() == 0:
             self._write_mark()
+
+    def _write_plain(
+        self, db: sqlite3.Connection, group: Sequence[Work]
+    ) -> tuple[Tree, bytes, str]:
+        """Receipts that change nothing else, in one statement: most are reads."""
+        head = self._signed(self.tree.extended([work.leaf for work in group]))
+        values: list[object] = []
+        for at, work in enumerate(group, self.tree.size):
+            work.index = at
+            values += (0, at, work.time_ms, work.mark, work.action_id, work.run, work.leaf)
+        values += (1, head[0].size, head[0].packed(), head[2], None, None, None)
+        db.execute(_TOGETHER_INSERTS[len(group) + 1], values)
+        return head
+
+    def _write_group(
+        self, db: sqlite3.Connection, group: Sequence[Work]
+    ) -> tuple[Tree, bytes, str] | None:
+        """Receipts and what they change; None when every one of them was refused."""
+        db.execute("BEGIN IMMEDIATE")
+        leaves = self._write_all(db, group)
+        if not leaves:
+            db.execute("ROLLBACK")
+            return None
+        head = self._signed(self.tree.extended(leaves))
+        row = (head[0].size, head[0].packed(), head[2])
+        db.execute("INSERT INTO checkpoints VALUES (?,?,?)", row)
+        db.execute("COMMIT")
+        return head
+
+    def _signed(self, tree: Tree) -> tuple[Tree, bytes, str]:
+        """A tree with its root and the note that signs both."""
+        root = tree.root()
+        return tree, root, self._notary.sign(tree.size, root)
 
     def _write_all(self, db: sqlite3.Connection, group: Sequence[Work]) -> list[bytes]:
         """Write each member; a refused one is rolled back alone. The leaves, in order."""
@@ -204,7 +247,7 @@ class Writer:
     def _ready(self) -> sqlite3.Connection:
         """The connection; after trouble a new one, with the tree read back from the file."""
         if self._db is None:
-            db = self._connect()
+            db = self._connected()
             query = "SELECT size, peaks FROM checkpoints ORDER BY size DESC LIMIT 1"
             size, packed = db.execute(query).fetchone() or (0, b"")
             if size < self.tree.size:
@@ -217,6 +260,12 @@ class Writer:
             self._stand_at(self._tree_from(size, packed))
             self._db = db
         return self._db
+
+    def _connected(self) -> sqlite3.Connection:
+        db = self._connect()
+        db.execute("PRAGMA temp_store = MEMORY")
+        db.executescript(_TOGETHER)
+        return db
 
     def _give_up(self, group: Sequence[Work], error: Exception) -> None:
         """Nothing of the group was written: tell everyone, and begin anew next time."""

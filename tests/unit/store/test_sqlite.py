@@ -479,3 +479,19 @@ async def test_a_head_signed_by_another_key_is_found_at_opening(tmp_path: Path) 
     db.close()
     with pytest.raises(ProofInvalid, match="another ledger"):
         opened(tmp_path)
+
+
+def test_what_a_loop_left_behind_when_it_ended_holds_up_no_other_loop(store: SqliteStore) -> None:
+    async def left_behind() -> None:
+        store._writing()._busy = True  # It gathers for a moment, and the loop ends before.
+        task = asyncio.create_task(store.append(receipt(1)))
+        await asyncio.sleep(0)
+        task.cancel()
+
+    asyncio.run(left_behind())
+
+    async def later() -> int:
+        return (await asyncio.wait_for(store.append(receipt(2)), 5)).index
+
+    assert asyncio.run(later()) == 1
+    assert _whole(store) == 2

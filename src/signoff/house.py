@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import sys
 from collections.abc import Callable
@@ -57,8 +58,10 @@ class StderrNotifier:
         what = hold.card.get("action", "an action")
         people = "one person" if hold.quorum == 1 else f"{hold.quorum} people"
         line = f"signoff: held {what} for {people}; next: signoff show {hold.ticket}\n"
-        sys.stderr.write(line)
-        sys.stderr.flush()
+        # Whether anybody hears it decides nothing.
+        with contextlib.suppress(OSError):
+            sys.stderr.write(line)
+            sys.stderr.flush()
 
 
 @dataclass(frozen=True)
@@ -272,7 +275,8 @@ class House:
                     live = self.store.state.vault_references(now)
                     await asyncio.to_thread(self.vault.purge, live, older_than_ms=now - HOUR_MS)
             except SignoffError as error:
-                sys.stderr.write(f"signoff: {error}\n")
+                with contextlib.suppress(OSError):
+                    sys.stderr.write(f"signoff: {error}\n")
 
     async def stop(self) -> None:
         """Close everything; what is queued is written first."""

@@ -7,6 +7,7 @@ only a candidate; a candidate is texts, signed by their digest, and sealed as si
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -126,6 +127,20 @@ def test_settings_edited_between_two_starts_change_nothing_and_are_told_once(
     rows = [r for r in receipts(scene.guard) if r.get("detail", {}).get("act") == "files-differ"]
     assert len(rows) == 1
     assert len(seals(scene)) == 1
+
+
+def test_an_edit_is_recorded_also_when_nobody_hears_the_daemon(own: MakeScene) -> None:
+    scene = own(start=False)
+    said = scene.guard.folder / "daemon.log"
+    os.mkfifo(said)
+    hears = os.open(said, os.O_RDONLY | os.O_NONBLOCK)
+    scene.guard.start()
+    scene.key = scene.guard.key()
+    os.close(hears)
+    still_guarded(scene)
+    edit(scene)
+    assert "signoff.toml" in str(noticed(scene)["detail"]["files"])
+    still_guarded(scene)
 
 
 def gone(path: Path) -> None:

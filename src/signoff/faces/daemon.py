@@ -193,8 +193,10 @@ def _summary(house: House, first: int) -> str:
 
 
 def _tell(line: str) -> None:
-    sys.stderr.write(f"signoff: {line}\n")
-    sys.stderr.flush()
+    # Whether anybody hears it decides nothing.
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"signoff: {line}\n")
+        sys.stderr.flush()
 
 
 def _keep_memory_private() -> None:

@@ -7,6 +7,7 @@ one receipt for each state the files are in.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 
 from signoff.config import drift, stamp
@@ -77,5 +78,7 @@ class Watching:
 
 
 def _tell(line: str) -> None:
-    sys.stderr.write(f"signoff: {line}\n")
-    sys.stderr.flush()
+    # Whether anybody hears it decides nothing.
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"signoff: {line}\n")
+        sys.stderr.flush()

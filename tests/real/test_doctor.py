@@ -53,6 +53,7 @@ def test_every_canary_is_denied_and_the_target_hears_of_none(owner: Gate) -> Non
     ):
         assert found[name].good, found[name]
         assert found[name].tried
+    assert found["canary read"].says == "a read passes"
     assert set(owner.sent(before)) <= {"sts:GetCallerIdentity", "GetCallerIdentity"}
     assert "held" not in " ".join(owner.marks(key["run"], before))
 

@@ -42,6 +42,7 @@ class RunKey:
     secret: str
     token: str = ""
     run: str = ""
+    region: str = REGION
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ def signed(
     made = sign(
         WireRequest(method, "/", "", tuple(given.items()), body),
         Credentials(key.key_id, key.secret, key.token),
-        region=REGION,
+        region=key.region,
         service=service,
         host=host,
         now_ms=time.time_ns() // 1_000_000,

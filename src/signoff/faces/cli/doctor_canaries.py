@@ -80,6 +80,8 @@ def canaries(key: Callable[[], Mapping[str, str]]) -> Iterator[Finding]:
         shell.get("AWS_SECRET_ACCESS_KEY", ""),
         shell.get("AWS_SESSION_TOKEN", ""),
         shell.get("SIGNOFF_RUN", ""),
+        # One that agents may call, or a read is denied for its region.
+        shell.get("AWS_REGION") or birds.REGION,
     )
     for name, address, _ in addresses:
         yield from _with_key(name, address, held)

@@ -173,20 +173,23 @@ def _lines(chosen: Chosen, proof: Proof, rows: list[dict[str, object]]) -> Itera
     if proof.proved:
         yield from _list("proved", holding)
     yield from _list("unknown", [safe(text) for text in proof.unknown])
-    for found in proof.counterexamples:
-        yield from _violation(found)
     yield from _list("assumes", [_taken(a) for a in proof.assumptions])
     yield from _list(
         "weakened",
         [f"`{r['operation']}` is `{r['verb']}`: {r['because']} {_row(r)}" for r in rows],
     )
+    # Last, where somebody at a terminal looks first.
+    for found in proof.counterexamples:
+        yield from _violation(found)
 
 
 def _violation(found: Counterexample) -> Iterator[str]:
     yield f"{'violated':<9} {found.invariant}: {safe(found.why)}"
     yield f"{'request':<9} {safe(found.words)}"
     yield from _list("allowed", [f"by {named(p)}" for p in found.culprits])
-    yield from _list("set by", [f"{safe(p.says)} {place(p.file, p.line)}" for p in found.premises])
+    yield from _list(
+        "set by", [f"{safe(p.says)} {place(p.file, p.line)}".rstrip() for p in found.premises]
+    )
 
 
 def _taken(taken: Assumption) -> str:

@@ -3,6 +3,7 @@ settings have none. The fixtures are data: testkit/agents/AGENT/{holes,hardened}
 
 from __future__ import annotations
 
+import re
 import shutil
 import tomllib
 from collections import Counter
@@ -12,6 +13,7 @@ import pytest
 
 from signoff.audit.agents import Ground, audit_agents, known_agents
 from signoff.audit.findings import Report, Severity
+from signoff.faces.cli import COMMANDS
 
 TESTKIT = Path(__file__).resolve().parents[4] / "testkit" / "agents"
 AGENTS = sorted(p.name for p in TESTKIT.iterdir() if p.is_dir())
@@ -84,3 +86,21 @@ def test_no_secret_is_ever_shown(agent: str, tmp_path: Path) -> None:
     shown = repr([f.as_data() for f in report.findings])
     for text in ("planted-token", "planted-key", "planted-pass", "planted-secret", "ghp_", "sk-"):
         assert text not in shown
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_what_to_do_next_is_a_command_there_is(agent: str, tmp_path: Path) -> None:
+    ground = Ground(tmp_path / "home", tmp_path / "project", tmp_path / "root")
+    report = audit_agents(ground, (agent,))
+    steps = [
+        f.next_step
+        for f in (*report.findings, *look(settle("holes", agent, tmp_path), agent).findings)
+    ]
+    named = [word for step in steps for word in re.findall(r"\bsignoff ([a-z]+)", step)]
+    assert [word for word in named if word not in COMMANDS] == []
+
+
+def test_where_no_agent_is_the_report_says_that_nothing_was_looked_at(tmp_path: Path) -> None:
+    assert audit_agents(Ground(*(tmp_path / n for n in "abc"))).title.endswith(
+        "no file of any is here"
+    )

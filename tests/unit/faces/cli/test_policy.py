@@ -140,6 +140,7 @@ def test_a_counterexample_names_policy_and_setting_and_hides_nothing(
     assert f"allowed   by `{culprit.id}` (`{culprit.file}` line {culprit.line})" in out
     assert "set by    the quorum is 0 `signoff.toml` line 7" in out
     assert "assumes   clocks tell the time (`a.py` line 3); kept by ntp" in out
+    assert out.index("assumes   ") < out.index("violated  "), "what is to be corrected comes last"
 
 
 def test_a_difference_is_told_in_rulings(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,7 +75,7 @@ def smaller_role(server: Server, need: Need, name: str) -> str:
 
 def _lines(server: Server, need: Need, name: str) -> Iterator[str]:
     role = quoted(name)
-    yield f"-- Written by `signoff audit postgres` from what {quoted(server.role)} used."
+    yield f"-- Written by `signoff audit postgres` from what {_comment(quoted(server.role))} used."
     yield f"-- {need.kept} statements are covered, {len(need.dropped)} are not (listed below)."
     yield "-- Set a password or another way to log in yourself."
     yield "begin;"
@@ -98,7 +98,7 @@ def _lines(server: Server, need: Need, name: str) -> Iterator[str]:
         yield f"alter role {role} set default_transaction_read_only = on;"
     yield "commit;"
     for says in left_to_public(server, need):
-        yield f"-- PUBLIC still has {says}"
+        yield f"-- PUBLIC still has {_comment(says)}"
     for statement, why in need.dropped:
         yield f"-- not kept, {why}: {_comment(statement)}"
 
@@ -235,4 +235,5 @@ def _add(
 
 
 def _comment(text: str) -> str:
+    """On one line: a name with a line break in it would be run as what follows it."""
     return "".join(c if c.isprintable() else " " for c in text)

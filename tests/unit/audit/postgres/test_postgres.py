@@ -148,6 +148,15 @@ def test_no_statement_can_smuggle_sql_into_the_smaller_role() -> None:
     assert "drop table" not in "".join(x for x in sql.splitlines() if not x.startswith("--"))
 
 
+def test_no_name_can_smuggle_sql_into_the_comments_of_the_smaller_role() -> None:
+    name = 'public."a\ndrop table orders; --"'
+    grants = (Grant("relation", name, "PUBLIC", "DELETE"),)
+    server = Server("app\r\ndrop table orders", "db", 18, True, grants=grants)
+    lines = smaller_role(server, Need(), "smaller").splitlines()
+    assert any("PUBLIC still has delete" in line for line in lines)
+    assert not [line for line in lines if line.startswith("drop")]
+
+
 def test_identifiers_are_quoted_where_they_need_it() -> None:
     assert [quoted(n) for n in ("orders", "order", "Orders", "1a", 'a"b', "a b")] == [
         "orders",

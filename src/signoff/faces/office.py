@@ -129,7 +129,8 @@ class Office:
         store, waited = self._house.store, 0
         size, _ = store.head()
         begin = max(0, size + start) if start < 0 else start
-        while begin >= size and waited < wait_ms:
+        changed = self._house.drift.changed  # The house is about to be opened anew.
+        while begin >= size and waited < wait_ms and not changed.is_set():
             await asyncio.sleep(0.2)
             waited += 200
             size, _ = store.head()

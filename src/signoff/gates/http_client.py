@@ -87,8 +87,21 @@ class Upstream:
         Raises `Unreachable` when nothing was sent, `Gone` or `Cut` when no whole answer
         came in time.
         """
-        async with self._room:
+        if self._room.locked():
+            await self._wait_for_room(sending.seconds)
+        else:
+            await self._room.acquire()
+        try:
             return await self._exchange(origin, sending, reuse)
+        finally:
+            self._room.release()
+
+    async def _wait_for_room(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._room.acquire()
+        except TimeoutError as error:
+            raise Unreachable(f"{OPEN_MOST} requests were under way for {seconds:g} s") from error
 
     async def _exchange(self, origin: Origin, sending: Sending, reuse: bool) -> NativeReply:
         if self._closed:

@@ -278,3 +278,20 @@ async def test_a_connection_on_which_half_a_request_still_waits_is_not_used_agai
     target.waits = False
     assert (await upstream.exchange(target.origin, get(), reuse=True)).body == b"done"
     assert target.connections == 2
+
+
+async def test_who_finds_no_room_waits_for_a_while_and_sends_nothing(
+    target: Target, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upstream, "_room", asyncio.Semaphore(1))
+    target.says = [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"]
+    first = asyncio.create_task(upstream.exchange(target.origin, get(seconds=0.5), reuse=True))
+    async with asyncio.timeout(5):
+        while not target.heads:  # noqa: ASYNC110 - what is waited for sets no event
+            await asyncio.sleep(0.001)
+    with pytest.raises(Unreachable, match="under way"):
+        await upstream.exchange(target.origin, get(seconds=0.01), reuse=True)
+    assert len(target.heads) == 1
+    with pytest.raises(Cut):
+        await first
+    assert (await upstream.exchange(target.origin, get(), reuse=True)).body == b"done"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from signoff.config import Config
 from signoff.faces.cli import run_command
 
 Text = pytest.CaptureFixture[str]
+NOBODY = 65_534
 
 
 @pytest.fixture
@@ -120,14 +124,35 @@ def test_a_shape_the_table_does_not_know_is_a_finding(
     assert [r["where"]["name"] for r in rows if r["check"] == "not-understood"] == [key]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may look at everything")
-def test_settings_that_may_not_be_looked_at_are_unknown(agent_home: Path, capsys: Text) -> None:
-    folder = agent_home / "user" / ".claude"
-    folder.mkdir()
-    (folder / "settings.json").write_text("{}")
-    folder.chmod(0)
-    assert agents(agent_home, "--agent", "claude", "--json") == 6
-    folder.chmod(0o755)
+@contextmanager
+def a_home_of_somebody_without_rights() -> Iterator[Path]:
+    """Like `agent_home`; root, who may look at everything, is somebody else meanwhile."""
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        place.chmod(0o755)
+        for part in ("user", "work", "machine"):
+            (place / part).mkdir(mode=0o755)
+        own = os.geteuid()
+        folder = place / "user" / ".claude"
+        folder.mkdir()
+        (folder / "settings.json").write_text("{}")
+        folder.chmod(0)
+        if own == 0:
+            os.seteuid(NOBODY)
+        try:
+            yield place
+        finally:
+            if own == 0:
+                os.seteuid(own)
+            folder.chmod(0o755)
+
+
+def test_settings_that_may_not_be_looked_at_are_unknown(
+    capsys: Text, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with a_home_of_somebody_without_rights() as place:
+        monkeypatch.setenv("HOME", str(place / "machine"))
+        assert agents(place, "--agent", "claude", "--json") == 6
     rows = json.loads(capsys.readouterr().out)["findings"]
     assert "unreadable" in {r["check"] for r in rows}
 

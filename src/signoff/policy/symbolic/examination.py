@@ -23,6 +23,7 @@ from signoff.policy.symbolic.schema import (
     RecordOf,
     RequestEnvironment,
     Schema,
+    above,
     read_schema,
 )
 from signoff.policy.symbolic.world import Known, Uid, World
@@ -222,7 +223,7 @@ def known(bundle: Bundle) -> Known:
     if bundle.humans:
         askable["Human"] = frozenset(bundle.humans)
     return Known(
-        above={uid: _above(uid, direct) for uid in direct},
+        above={uid: above(uid, direct) for uid in direct},
         closed=frozenset(read_schema(bundle.schema_text).entities),
         askable=askable,
     )
@@ -251,17 +252,6 @@ def _invalid(premise: Premise, why: str) -> PolicyInvalid:
 
 def _uid(plain: dict[str, str]) -> Uid:
     return plain["type"], plain["id"]
-
-
-def _above(uid: Uid, direct: dict[Uid, list[Uid]]) -> frozenset[Uid]:
-    found: set[Uid] = set()
-    todo = [uid]
-    while todo:
-        for parent in direct.get(todo.pop(), ()):
-            if parent not in found:
-                found.add(parent)
-                todo.append(parent)
-    return frozenset(found)
 
 
 def _named(environment: RequestEnvironment) -> str:

@@ -9,7 +9,9 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
+
+T = TypeVar("T")
 
 
 class NotUnderstood(Exception):
@@ -136,13 +138,13 @@ def read_schema(text: str) -> Schema:
         entities={
             name: EntityType(
                 types.record(given.get("shape", {"type": "Record", "attributes": {}})),
-                _above(name, parents),
+                above(name, parents),
                 types.read(given["tags"]) if "tags" in given else None,
             )
             for name, given in spaces.get("entityTypes", {}).items()
         },
         actions={
-            name: _action(types, given, _above(name, groups))
+            name: _action(types, given, above(name, groups))
             for name, given in spaces.get("actions", {}).items()
         },
     )
@@ -160,9 +162,10 @@ def _action(types: _Types, given: Mapping[str, Any], groups: frozenset[str]) -> 
     )
 
 
-def _above(name: str, direct: Mapping[str, list[str]]) -> frozenset[str]:
-    found: set[str] = set()
-    todo = [name]
+def above(one: T, direct: Mapping[T, list[T]]) -> frozenset[T]:
+    """Everything over one thing, by the things directly over each."""
+    found: set[T] = set()
+    todo = [one]
     while todo:
         for parent in direct.get(todo.pop(), ()):
             if parent not in found:

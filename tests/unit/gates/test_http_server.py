@@ -458,3 +458,18 @@ async def test_what_only_waits_is_not_begun_when_the_door_closes(gate: Gate) -> 
     await closing
     assert len(gate.seen) == 1
     writer.close()
+
+
+@pytest.mark.parametrize(
+    "half",
+    [
+        b"Content-Length: 10\r\n\r\nhalf",
+        b"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0\r\n",
+        b"Content-Length: 4\r\n",
+        b"Content-Length: 0",
+    ],
+)
+async def test_a_request_cut_in_half_is_no_request(gate: Gate, half: bytes) -> None:
+    await spoken(gate, GET + POST + half)
+    assert [wire.method for wire in gate.seen] == ["GET"]

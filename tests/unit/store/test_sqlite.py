@@ -495,3 +495,26 @@ def test_what_a_loop_left_behind_when_it_ended_holds_up_no_other_loop(store: Sql
 
     assert asyncio.run(later()) == 1
     assert _whole(store) == 2
+
+
+async def test_a_group_of_reads_that_cannot_be_written_leaves_nothing_of_itself(
+    tmp_path: Path,
+) -> None:
+    store = opened(tmp_path)
+    await store.append(receipt(1))
+    # Where the second of three would stand, somebody else's row lies: the first fits.
+    with sqlite3.connect(store.path) as other:
+        other.execute("INSERT INTO receipts VALUES (2, 0, 'read', 'forged', '', x'00')")
+    other.close()
+    before = store.head()
+    asked = [store.append(receipt(n)) for n in (2, 3, 4)]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert all(isinstance(a, LedgerUnavailable) for a in answers)
+    assert store.head() == before
+    with sqlite3.connect(store.path) as other:
+        kept = other.execute("SELECT at, action_id FROM receipts ORDER BY at").fetchall()
+        heads = other.execute("SELECT size FROM checkpoints").fetchall()
+    other.close()
+    assert kept == [(0, "A-1"), (2, "forged")]
+    assert heads == [(1,)]
+    store.close()

@@ -199,6 +199,17 @@ def test_the_smaller_policy_allows_what_was_used_and_nothing_risky_besides(name:
     assert not any(_allowed(session, a, "*") for a in dropped)
 
 
+def test_a_chained_role_may_still_become_what_it_became_and_nobody_else() -> None:
+    text = f"sts:AssumeRole {roles.arn('deployer')}"
+    _, judged = audit_of(roles.account(roles.CHAINED, roles.DEPLOYER, roles.STRANGER), text)
+    (one,) = (j for j in judged if j.principal.name == "agent-chained")
+    assert one.smaller is not None
+    for written in (one.smaller.managed, (one.smaller.session,)):
+        documents = [IAMPolicy(json.dumps(page)) for page in written]
+        assert _allowed(documents, "sts:AssumeRole", roles.arn("deployer"))
+        assert not _allowed(documents, "sts:AssumeRole", roles.arn("stranger"))
+
+
 @pytest.mark.parametrize("name", AGENTS)
 def test_the_smaller_policies_fit_what_aws_takes(name: str) -> None:
     policies = audited(name, USED)[1].smaller
